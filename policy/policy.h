@@ -1,0 +1,80 @@
+/*
+ * What each program may do, as plain data.  The tables of this room are read three times: by policy/compile at build
+ * time, which turns the calls into seccomp filters; by the programs, for features and limits; by whoever audits.
+ */
+#pragma once
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A limit on one argument of a call: (argument & mask) must equal value. Never on hot calls: design, "Confinement". */
+struct policy_argument {
+        uint8_t index; /* 0..5 */
+        uint64_t mask;
+        uint64_t value;
+};
+
+enum { POLICY_ARGUMENTS = 3 };
+
+/* One allowed system call; a name may stand in several rows, each a further way to call it. */
+struct policy_call {
+        const char *name; /* NULL ends a table */
+        const char *who;  /* the function that needs it */
+        unsigned n;       /* arguments checked */
+        struct policy_argument argument[POLICY_ARGUMENTS];
+};
+
+enum policy_program { POLICY_SESSION, POLICY_WORKER };
+enum policy_stage { POLICY_SETUP, POLICY_RUN };
+
+/* One filter: the union of up to four tables. Any call outside kills the process. */
+struct policy_profile {
+        const char *name; /* a C identifier */
+        enum policy_program program;
+        enum policy_stage stage;
+        uint32_t device; /* virtio device id; 0: any */
+        uint32_t engine; /* enum ipc_engine; 0: any */
+        const struct policy_call *calls[4];
+};
+
+extern const struct policy_profile policy_profiles[];
+extern const size_t policy_n_profiles;
+
+/* A profile compiled; the same order as policy_profiles. */
+struct policy_filter {
+        const char *name;
+        enum policy_program program;
+        enum policy_stage stage;
+        uint32_t device;
+        uint32_t engine;
+        unsigned calls; /* distinct system calls allowed */
+        unsigned short n;
+        const struct sock_filter *code;
+};
+
+extern const struct policy_filter policy_filters[];
+extern const size_t policy_n_filters;
+
+/* What a type of device is to the outside. */
+struct policy_device {
+        const char *type; /* as in Type= and --type= */
+        uint32_t id;      /* virtio device id */
+        uint64_t features;          /* virtio features that may be offered */
+        uint64_t protocol_features; /* vhost-user protocol features that may be offered */
+        uint32_t queues_max;
+};
+
+extern const struct policy_device policy_block;
+extern const struct policy_device policy_rng;
+
+extern const struct policy_device *const policy_devices[];
+extern const size_t policy_n_devices;
+
+/* Tables of calls, one file per subject. */
+extern const struct policy_call policy_session_setup[], policy_session_run[];
+extern const struct policy_call policy_worker_setup[], policy_worker_run[];
+extern const struct policy_call policy_uring_setup[], policy_uring_run[];
+extern const struct policy_call policy_sync_setup[], policy_sync_run[];
+extern const struct policy_call policy_rng_run[];
+extern const struct policy_call policy_sanitizer[]; /* empty in builds without sanitizers */
