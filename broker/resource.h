@@ -1,0 +1,21 @@
+/*
+ * The disk behind a device: opened, judged and locked by the broker while it may; never read by it.
+ */
+#pragma once
+
+#include "fd.h"
+#include "config.h"
+
+struct resource {
+        struct fd disk;         /* FD_NONE: the device has none (rng, Engine=null) */
+        struct ipc_block block; /* zeroed if it is no block device */
+};
+
+/*
+ * Opens what the device's config names. The image locks live as long as this open file, also in duplicates of it.
+ * Every failure is one logged line and -errno: -EBUSY: locked by another; -EINVAL: not a disk, or unfit for the config.
+ */
+int resource_open(const struct device_config *config, const struct log *log, struct resource *ret_resource);
+
+/* Closes it. */
+void resource_done(struct resource *resource);
