@@ -1,0 +1,24 @@
+/*
+ * The entropy device: what it offers and the one call that it adds.
+ */
+#include "policy.h"
+
+#include "vhost_user.h"
+#include "virtio.h"
+
+const struct policy_device policy_rng = {
+        .type = "rng",
+        .id = VIRTIO_ID_RNG,
+        .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
+                    VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC),
+        .protocol_features = VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_CONFIG) |
+                             VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) |
+                             VIRTIO_BIT(VU_PF_BACKEND_REQ) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |
+                             VIRTIO_BIT(VU_PF_STATUS),
+        .queues_max = 1,
+};
+
+const struct policy_call policy_rng_run[] = {
+        { "getrandom", "rng.c: rng_serve" },
+        { NULL },
+};
