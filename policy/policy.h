@@ -72,7 +72,7 @@ extern const struct policy_device *const policy_devices[];
 extern const size_t policy_n_devices;
 
 /* Tables of calls, one file per subject. */
-extern const struct policy_call policy_session_setup[], policy_session_run[];
+extern const struct policy_call policy_session_run[];
 extern const struct policy_call policy_worker_setup[], policy_worker_run[];
 extern const struct policy_call policy_uring_setup[], policy_uring_run[];
 extern const struct policy_call policy_sync_setup[], policy_sync_run[];

@@ -1,0 +1,217 @@
+/*
+ * Stage 2 of a confined child. Each step is complete or fails, and a failure ends the child: nothing here falls back.
+ * It runs with full capabilities over namespaces that are the child's own, and none over the host.
+ */
+#include "child.h"
+
+#include "array.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char *const stage_names[] = {
+        [CHILD_STAGE_ENTER] = "entering the range namespace",
+        [CHILD_STAGE_NET] = "an empty net namespace",
+        [CHILD_STAGE_CLONE] = "namespaces of its own",
+        [CHILD_STAGE_MAP] = "a uid of its own",
+        [CHILD_STAGE_FDS] = "its file descriptors",
+        [CHILD_STAGE_ROOT] = "an empty root",
+        [CHILD_STAGE_LIMITS] = "resource limits",
+        [CHILD_STAGE_CAPS] = "dropping capabilities",
+        [CHILD_STAGE_EXEC] = "executing its program",
+};
+
+const char *child_stage_name(enum child_stage stage)
+{
+        return (unsigned) stage < ARRAY_SIZE(stage_names) ? stage_names[stage] : "?";
+}
+
+/* Must become its own id, with no group of the broker's left. */
+static int take_id(const struct child *child)
+{
+        if (!child->namespaces)
+                return 0;
+        if (setresgid(CHILD_INSIDE_ID, CHILD_INSIDE_ID, CHILD_INSIDE_ID) < 0)
+                return -errno;
+        return setresuid(CHILD_INSIDE_ID, CHILD_INSIDE_ID, CHILD_INSIDE_ID) < 0 ? -errno : 0;
+}
+
+/* Must leave 0, 1 and 2 as given, and beyond them only descriptors that exec closes. */
+static int keep_fds(const struct child *child)
+{
+        int high[CHILD_FDS];
+
+        for (int i = 0; i < CHILD_FDS; i++) {
+                high[i] = fcntl(child->fd[i], F_DUPFD_CLOEXEC, CHILD_FDS);
+                if (high[i] < 0)
+                        return -errno;
+        }
+        for (int i = 0; i < CHILD_FDS; i++)
+                if (dup2(high[i], i) < 0)
+                        return -errno;
+        return close_range(CHILD_FDS, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}
+
+#ifdef VB_SANITIZED
+/* A sanitizer's program is dynamic: its loader and libraries are looked up after exec. Test builds only. */
+static int empty_root(const struct child *child)
+{
+        (void) child;
+        return 0;
+}
+#else
+/* Must see an empty, read-only directory and nothing of the host's files. */
+static int empty_root(const struct child *child)
+{
+        const unsigned long harmless = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+        const char *const place = "/proc"; /* any directory that every host has */
+
+        if (!child->namespaces)
+                return 0;
+        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+                return -errno;
+        if (mount("none", place, "tmpfs", harmless, "size=4096,nr_inodes=1,mode=555") < 0)
+                return -errno;
+        if (chdir(place) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+                return -errno;
+        if (chdir("/") < 0)
+                return -errno;
+        if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | harmless, NULL) < 0)
+                return -errno;
+        return sethostname("vhost", 5) < 0 ? -errno : 0; /* the host's name is none of its business */
+}
+#endif
+
+static int limit(int resource, rlim_t value)
+{
+        struct rlimit now;
+
+        if (getrlimit(resource, &now) < 0)
+                return -errno;
+        if (value < now.rlim_max)
+                now.rlim_max = value;
+        now.rlim_cur = now.rlim_max;
+        return setrlimit(resource, &now) < 0 ? -errno : 0;
+}
+
+/* Must bound what it can use up, and must leave no core file with guest data in it. */
+static int take_limits(const struct child *child)
+{
+        const struct child_limits *limits = &child->limits;
+
+        const struct {
+                int resource;
+                rlim_t value;
+        } all[] = {
+                { RLIMIT_CORE, 0 },
+                { RLIMIT_NOFILE, limits->nofile },
+                { RLIMIT_NPROC, limits->nproc },
+                { RLIMIT_MEMLOCK, limits->memlock },
+                { RLIMIT_MSGQUEUE, 0 },
+        };
+
+        for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+                int r = limit(all[i].resource, all[i].value);
+
+                if (r < 0)
+                        return r;
+        }
+        if (child->affinity && sched_setaffinity(0, sizeof(*child->affinity), child->affinity) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Must drop every capability from the bounding set; without namespaces of our own we hold none that could. */
+static int drop_bounding_set(void)
+{
+        for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+                if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+                        return -errno;
+        return 0;
+}
+
+/* Must hold nothing, must be able to gain nothing, whatever it executes. */
+static int drop_capabilities(const struct child *child)
+{
+        const unsigned long locked = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |
+                                     SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+                                     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -errno;
+        if (child->namespaces) {
+                int r = drop_bounding_set();
+
+                if (r < 0)
+                        return r;
+                if (prctl(PR_SET_SECUREBITS, locked, 0, 0, 0) < 0)
+                        return -errno;
+        }
+        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+                return -errno;
+        return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
+static int default_signals(void)
+{
+        sigset_t none;
+
+        for (int sig = 1; sig < NSIG; sig++)
+                signal(sig, SIG_DFL); /* KILL and STOP refuse; the rest must not inherit an "ignore" */
+        sigemptyset(&none);
+        return sigprocmask(SIG_SETMASK, &none, NULL) < 0 ? -errno : 0;
+}
+
+static int execute(const struct child *child)
+{
+        char *const arguments[] = { (char *) child->name, NULL };
+        char *const environment[] = { NULL };
+
+        umask(077);
+        setsid();
+        execveat(child->program, "", arguments, environment, AT_EMPTY_PATH);
+        return -errno;
+}
+
+int child_exec(const struct child *child, enum child_stage *ret_stage)
+{
+        int r;
+
+        *ret_stage = CHILD_STAGE_MAP;
+        r = take_id(child);
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_FDS;
+        r = default_signals();
+        if (r >= 0)
+                r = keep_fds(child);
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_ROOT;
+        r = empty_root(child);
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_LIMITS;
+        r = take_limits(child);
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_CAPS;
+        r = drop_capabilities(child);
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_EXEC;
+        return execute(child);
+}

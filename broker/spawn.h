@@ -1,0 +1,30 @@
+/*
+ * Stage 1: a pair of confined children, session and worker, for one connection.
+ */
+#pragma once
+
+#include "child.h"
+#include "fd.h"
+
+#include <sys/types.h>
+
+enum { SPAWN_MOST = 2 };
+
+struct spawn {
+        int range; /* borrowed: the range namespace; -1: none can be had and the config agrees */
+        const struct child *child[SPAWN_MOST];
+        unsigned n;
+};
+
+struct spawned {
+        pid_t pid;
+        struct fd pidfd; /* owned by the caller */
+};
+
+/*
+ * Spawns the n children side by side in one new, empty net namespace and returns when each runs its own program.
+ * The children are the caller's: it must waitid() them. On failure none is left, ret_stage names what failed and
+ * ret_which the child, -errno is returned.
+ */
+int spawn_children(const struct spawn *spawn, struct spawned *ret_children, enum child_stage *ret_stage,
+                   unsigned *ret_which);

@@ -1,0 +1,24 @@
+/*
+ * The list of profiles: which tables make up the filter of which program in which stage.
+ */
+#include "policy.h"
+
+#include "array.h"
+#include "ipc.h"
+#include "virtio.h"
+
+#define BLOCK VIRTIO_ID_BLOCK
+#define RNG VIRTIO_ID_RNG
+
+const struct policy_profile policy_profiles[] = {
+        { "session_run",          POLICY_SESSION, POLICY_RUN,   0,     0,                { policy_session_run } },
+        { "worker_setup",         POLICY_WORKER,  POLICY_SETUP, 0,     0,                { policy_worker_setup, policy_worker_run, policy_uring_setup, policy_sync_setup } },
+        { "worker_run_blk_uring", POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_URING, { policy_worker_run, policy_uring_run } },
+        { "worker_run_blk_sync",  POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_SYNC,  { policy_worker_run, policy_sync_run } },
+        { "worker_run_blk_null",  POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_NULL,  { policy_worker_run } },
+        { "worker_run_rng",       POLICY_WORKER,  POLICY_RUN,   RNG,   0,                { policy_worker_run, policy_rng_run } },
+};
+const size_t policy_n_profiles = ARRAY_SIZE(policy_profiles);
+
+const struct policy_device *const policy_devices[] = { &policy_block, &policy_rng };
+const size_t policy_n_devices = ARRAY_SIZE(policy_devices);

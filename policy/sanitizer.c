@@ -1,0 +1,51 @@
+/*
+ * What the run-time libraries of the sanitizers call. Empty in every build that is meant to be used.
+ */
+#include "policy.h"
+
+const struct policy_call policy_sanitizer[] = {
+#ifdef VB_SANITIZED
+        { .name = "mmap", .who = "sanitizer: shadow memory" },
+        { .name = "munmap", .who = "sanitizer: shadow memory" },
+        { .name = "mremap", .who = "sanitizer: allocator" },
+        { .name = "mprotect", .who = "sanitizer: allocator" },
+        { .name = "madvise", .who = "sanitizer: allocator" },
+        { .name = "brk", .who = "sanitizer: allocator" },
+        { .name = "sigaltstack", .who = "sanitizer: threads" },
+        { .name = "rt_sigaction", .who = "sanitizer: reports" },
+        { .name = "rt_sigprocmask", .who = "sanitizer: reports" },
+        { .name = "getpid", .who = "sanitizer: reports" },
+        { .name = "gettid", .who = "sanitizer: reports" },
+        { .name = "getrlimit", .who = "sanitizer: reports" },
+        { .name = "prlimit64", .who = "sanitizer: reports" },
+        { .name = "sched_yield", .who = "sanitizer: locks" },
+        { .name = "sched_getaffinity", .who = "sanitizer: threads" },
+        { .name = "futex", .who = "sanitizer: locks" },
+        { .name = "write", .who = "sanitizer: reports" },
+        { .name = "read", .who = "sanitizer: reports" },
+        { .name = "open", .who = "sanitizer: reports" },
+        { .name = "openat", .who = "sanitizer: reports" },
+        { .name = "close", .who = "sanitizer: reports" },
+        { .name = "lseek", .who = "sanitizer: reports" },
+        { .name = "fstat", .who = "sanitizer: reports" },
+        { .name = "newfstatat", .who = "sanitizer: reports" },
+        { .name = "readlink", .who = "sanitizer: reports" },
+        { .name = "readlinkat", .who = "sanitizer: reports" },
+        { .name = "access", .who = "sanitizer: reports" },
+        { .name = "ioctl", .who = "sanitizer: reports" },
+        { .name = "pipe2", .who = "sanitizer: memory probes" },
+        { .name = "pipe", .who = "sanitizer: memory probes" },
+        { .name = "process_vm_readv", .who = "sanitizer: memory probes" },
+        { .name = "clone", .who = "sanitizer: leak check" },
+        { .name = "wait4", .who = "sanitizer: leak check" },
+        { .name = "prctl", .who = "sanitizer: leak check" },
+        { .name = "getdents64", .who = "sanitizer: leak check" },
+        { .name = "uname", .who = "sanitizer: reports" },
+        { .name = "clock_gettime", .who = "sanitizer: reports" },
+        { .name = "exit", .who = "sanitizer: threads" },
+        { .name = "exit_group", .who = "sanitizer: reports" },
+        { .name = "tgkill", .who = "sanitizer: reports" },
+        { .name = "kill", .who = "sanitizer: reports" },
+#endif
+        { 0 },
+};
