@@ -106,8 +106,13 @@ static void clone_one(const struct spawn *spawn, unsigned which, int report)
  * Must hold no more than the range namespace gives while it clones. DUMPABLE lets it write its children's id maps;
  * there is nothing secret in it that the broker's uid could not read otherwise.
  */
-static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int report)
+static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int report, int go)
 {
+        char byte;
+
+        if (read(go, &byte, 1) != 1)
+                _exit(1);
+        close(go);
         if (spawn->range >= 0) {
                 if (setns(spawn->range, CLONE_NEWUSER) < 0)
                         fail(report, 0, CHILD_STAGE_ENTER, -errno);
@@ -177,31 +182,56 @@ static int open_pidfds(struct spawned *children, unsigned n)
         return 0;
 }
 
+/* Forks the stage and lets it go once we hold none of what it was given. Returns its pid or -errno. */
+static pid_t start_stage(const struct spawn *spawn, int report)
+{
+        int go[2];
+        pid_t stage;
+
+        if (pipe2(go, O_CLOEXEC) < 0)
+                return -errno;
+        stage = fork();
+        if (stage == 0) {
+                close(go[1]);
+                run_stage(spawn, report, go[0]);
+        }
+        if (stage < 0)
+                stage = -EAGAIN;
+        close(go[0]);
+        if (stage > 0) {
+                for (unsigned i = 0; i < spawn->n_give; i++)
+                        fd_close(spawn->give[i]);
+                while (write(go[1], "", 1) < 0 && errno == EINTR)
+                        ;
+        }
+        close(go[1]);
+        return stage;
+}
+
 int spawn_children(const struct spawn *spawn, struct spawned *ret_children, enum child_stage *ret_stage,
                    unsigned *ret_which)
 {
         int report[2];
         pid_t stage;
-        int r;
+        int r = 0;
 
         for (unsigned i = 0; i < spawn->n; i++)
                 ret_children[i] = (struct spawned){ .pid = 0, .pidfd = FD_NONE };
         *ret_stage = CHILD_STAGE_ENTER;
         *ret_which = 0;
         if (pipe2(report, O_CLOEXEC) < 0)
-                return -errno;
-        stage = fork();
-        if (stage == 0)
-                run_stage(spawn, report[1]);
-        r = stage < 0 ? -errno : 0;
+                return -EAGAIN;
+        stage = start_stage(spawn, report[1]);
         close(report[1]);
-        if (r == 0) {
-                r = hear(report[0], ret_children, spawn->n, ret_stage, ret_which);
-                if (r < 0)
-                        kill(stage, SIGKILL);
-                waitpid(stage, NULL, 0);
+        if (stage < 0) {
+                close(report[0]);
+                return -EAGAIN;
         }
+        r = hear(report[0], ret_children, spawn->n, ret_stage, ret_which);
         close(report[0]);
+        if (r < 0)
+                kill(stage, SIGKILL);
+        waitpid(stage, NULL, 0);
         if (r == 0)
                 r = open_pidfds(ret_children, spawn->n);
         if (r < 0)

@@ -1,0 +1,146 @@
+/*
+ * A device: who may connect, and what happens to a connection that comes too early. A front-end that reconnects may
+ * overtake the end of its own old connection, so one connection is held until the device is free.
+ */
+#include "device.h"
+
+#include "host.h"
+#include "peer.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum {
+        HOLD_US = 5 * 1000 * 1000,
+        ACCEPTS_MOST = 4, /* per wake-up, so that a storm on one socket leaves time for the others */
+};
+
+static void release_held(struct device *device)
+{
+        device->held_timer = sd_event_source_disable_unref(device->held_timer);
+        if (fd_has(&device->held))
+                host_close_stranger(device->host, fd_take(&device->held));
+}
+
+static void serve(struct device *device, struct fd connection)
+{
+        int r = serving_start(&device->serving, device->config, &device->resource, connection);
+
+        if (r < 0 && device->listener.connected)
+                sd_event_exit(device->host->event, r);
+        host_report(device->host);
+}
+
+static void on_free(void *context)
+{
+        struct device *device = context;
+
+        host_report(device->host);
+        if (device->host->stopping) {
+                host_stop(device->host);
+        } else if (fd_has(&device->held)) {
+                device->held_timer = sd_event_source_disable_unref(device->held_timer);
+                serve(device, fd_take(&device->held));
+        } else if (device->listener.connected) {
+                sd_event_exit(device->host->event, 0); /* --fd was a connection, and it has ended */
+        }
+}
+
+/* Draining has no time-out of its own: it is the disk that is waited for, not the old session. */
+static int on_held_too_long(sd_event_source *source, uint64_t usec, void *context)
+{
+        struct device *device = context;
+
+        if (device->serving.state == SERVING_DRAINING)
+                return sd_event_source_set_time(source, usec + HOLD_US) < 0
+                               ? 0
+                               : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        log_notice(&device->log.log, "connection refused: session %u still has the device: EBUSY", device->serving.id);
+        release_held(device);
+        return 0;
+}
+
+static void hold(struct device *device, struct fd connection)
+{
+        if (fd_has(&device->held)) {
+                log_notice(&device->log.log, "connection refused: one already waits for session %u to end: EBUSY",
+                           device->serving.id);
+                host_close_stranger(device->host, connection);
+                return;
+        }
+        device->held = connection;
+        sd_event_add_time_relative(device->host->event, &device->held_timer, CLOCK_MONOTONIC, HOLD_US, 0,
+                                   on_held_too_long, device);
+}
+
+static void admit(struct device *device, struct fd connection)
+{
+        struct peer peer;
+        int r = peer_of(connection.num, &peer);
+
+        if (r == 0)
+                r = peer_allowed(&peer, connection.num, device->config);
+        if (r < 0) {
+                log_notice(&device->log.log, "connection refused: uid %u gid %u may not: %s", (unsigned) peer.uid,
+                           (unsigned) peer.gid, log_errno(r));
+                host_close_stranger(device->host, connection);
+        } else if (device->serving.state == SERVING_FREE) {
+                serve(device, connection);
+        } else {
+                hold(device, connection);
+        }
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+        struct device *device = context;
+
+        (void) source;
+        (void) events;
+        for (int i = 0; i < ACCEPTS_MOST; i++) {
+                struct fd connection = { accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) };
+
+                if (fd_has(&connection)) {
+                        admit(device, connection);
+                        continue;
+                }
+                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                        log_warning(&device->log.log, "accept: %s", log_errno(errno));
+                break;
+        }
+        return 0;
+}
+
+int device_start(struct device *device, struct host *host)
+{
+        device->host = host;
+        device->held = FD_NONE;
+        serving_init(&device->serving, host, &device->log, on_free, device);
+        if (device->listener.connected) {
+                struct fd connection = fd_take(&device->listener.socket);
+                int r = fd_nonblock(connection.num, true);
+
+                if (r < 0)
+                        return r;
+                admit(device, connection);
+                return 0;
+        }
+        return sd_event_add_io(host->event, &device->listen_source, device->listener.socket.num, EPOLLIN, on_connect,
+                               device);
+}
+
+void device_stop(struct device *device)
+{
+        device->listen_source = sd_event_source_disable_unref(device->listen_source);
+        release_held(device);
+        serving_ask_end(&device->serving);
+}
+
+void device_done(struct device *device)
+{
+        device->listen_source = sd_event_source_disable_unref(device->listen_source);
+        listener_done(&device->listener);
+        resource_done(&device->resource);
+}

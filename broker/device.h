@@ -1,0 +1,30 @@
+/*
+ * A device: its socket, who may connect, and who is connected now.
+ */
+#pragma once
+
+#include "broker_log.h"
+#include "config.h"
+#include "listen.h"
+#include "resource.h"
+#include "serving.h"
+
+struct device {
+        struct device_config *config; /* borrowed */
+        struct resource resource;
+        struct listener listener;
+        struct broker_log log;
+        struct host *host;
+        struct serving serving;
+        struct fd held; /* a connection that waits for the device to become free */
+        sd_event_source *listen_source, *held_timer;
+};
+
+/* Starts to listen. The device must stay where it is. -errno. */
+int device_start(struct device *device, struct host *host);
+
+/* Takes no more connections and asks the one there is to end. */
+void device_stop(struct device *device);
+
+/* Releases everything. */
+void device_done(struct device *device);

@@ -1,0 +1,106 @@
+/*
+ * What all devices of a broker share: reaping, reporting, stopping.
+ */
+#include "host.h"
+
+#include "device.h"
+#include "last_close.h"
+
+#include <sys/epoll.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+enum {
+        STOP_KILL_US = 400 * 1000,    /* sessions that were asked to end and did not are killed */
+        STOP_GIVE_UP_US = 300 * 1000, /* what a kill does not end blocks in the kernel: it keeps only itself */
+};
+
+static int on_closer_end(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+        siginfo_t info;
+
+        (void) context;
+        (void) events;
+        waitid(P_PIDFD, (id_t) fd, &info, WEXITED | WNOHANG);
+        sd_event_source_unref(source);
+        return 0;
+}
+
+int host_reap_later(struct host *host, struct fd pidfd)
+{
+        sd_event_source *source;
+        int r = sd_event_add_io(host->event, &source, pidfd.num, EPOLLIN, on_closer_end, NULL);
+
+        if (r < 0) {
+                fd_close(&pidfd);
+                return r;
+        }
+        return sd_event_source_set_io_fd_own(source, 1);
+}
+
+void host_close_stranger(struct host *host, struct fd stranger)
+{
+        struct fd pidfd = FD_NONE;
+        int r = last_close_elsewhere(stranger, &pidfd);
+
+        if (r == 0)
+                r = host_reap_later(host, pidfd);
+        if (r < 0)
+                log_warning(host->log, "closing a connection in a process of its own: %s", log_errno(r));
+}
+
+void host_report(struct host *host)
+{
+        unsigned serving = 0, draining = 0;
+
+        for (unsigned i = 0; i < host->n_devices; i++) {
+                serving += host->device[i].serving.state == SERVING_UP;
+                draining += host->device[i].serving.state == SERVING_DRAINING;
+        }
+        sd_notifyf(0, "STATUS=%s%u devices: %u in use, %u draining", host->stopping ? "stopping; " : "",
+                   host->n_devices, serving, draining);
+}
+
+static int on_give_up(sd_event_source *source, uint64_t usec, void *context)
+{
+        struct host *host = context;
+
+        (void) source;
+        (void) usec;
+        for (unsigned i = 0; i < host->n_devices; i++)
+                if (serving_has_children(&host->device[i].serving))
+                        log_warning(&host->device[i].log.log, "its session does not end, something blocks it: left");
+        return sd_event_exit(host->event, 0);
+}
+
+static int on_stop_late(sd_event_source *source, uint64_t usec, void *context)
+{
+        struct host *host = context;
+
+        (void) source;
+        (void) usec;
+        for (unsigned i = 0; i < host->n_devices; i++)
+                serving_kill(&host->device[i].serving);
+        sd_event_source_unref(host->stop_timer);
+        return sd_event_add_time_relative(host->event, &host->stop_timer, CLOCK_MONOTONIC, STOP_GIVE_UP_US, 0,
+                                          on_give_up, host);
+}
+
+void host_stop(struct host *host)
+{
+        bool children = false;
+
+        if (!host->stopping) {
+                host->stopping = true;
+                sd_notify(0, "STOPPING=1");
+                for (unsigned i = 0; i < host->n_devices; i++)
+                        device_stop(&host->device[i]);
+                sd_event_add_time_relative(host->event, &host->stop_timer, CLOCK_MONOTONIC, STOP_KILL_US, 0,
+                                           on_stop_late, host);
+        }
+        host_report(host);
+        for (unsigned i = 0; i < host->n_devices; i++)
+                children |= serving_has_children(&host->device[i].serving);
+        if (!children)
+                sd_event_exit(host->event, 0);
+}

@@ -1,0 +1,38 @@
+/*
+ * What all devices of a broker share.
+ */
+#pragma once
+
+#include "log.h"
+#include "privilege.h"
+#include "programs.h"
+#include "slots.h"
+
+#include <systemd/sd-event.h>
+
+struct device;
+
+struct host {
+        sd_event *event;
+        struct privilege privilege;
+        struct programs programs;
+        struct slots slots;
+        const struct log *log;
+        struct device *device; /* array of n_devices */
+        unsigned n_devices;
+        uint32_t sessions; /* counts all that ever were, to number them */
+        bool stopping;
+        sd_event_source *stop_timer;
+};
+
+/* Reaps the process of a pidfd when it ends; owns the pidfd. -errno: it stays unreaped until the broker ends. */
+int host_reap_later(struct host *host, struct fd pidfd);
+
+/* Gets rid of a stranger's connection without ever making its last close. */
+void host_close_stranger(struct host *host, struct fd stranger);
+
+/* Tells systemd in one line how the devices are. */
+void host_report(struct host *host);
+
+/* Ends all sessions and then the event loop, in less than a second. */
+void host_stop(struct host *host);

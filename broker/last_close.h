@@ -1,0 +1,12 @@
+/*
+ * Closing a stranger's descriptor can be made to block for ever, so the broker never makes the last close itself.
+ */
+#pragma once
+
+#include "fd.h"
+
+/*
+ * Takes ownership of the fd and has a process of its own close it last. ret_pidfd: that process, to be reaped by the
+ * caller when it becomes readable. -errno: no process could be made; the fd is left open on purpose.
+ */
+int last_close_elsewhere(struct fd stranger, struct fd *ret_pidfd);

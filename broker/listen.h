@@ -1,0 +1,43 @@
+/*
+ * The sockets that front-ends connect to: passed by systemd, by --fd, or made by us.
+ */
+#pragma once
+
+#include "fd.h"
+#include "log.h"
+
+#include <stdbool.h>
+
+struct listener {
+        struct fd socket;
+        bool connected; /* not a listener at all: the one connection there will be */
+        char *unlink;   /* owned: path to remove at the end; NULL: not ours */
+};
+
+struct listen_passed {
+        char **names;
+        struct fd *fds;
+        int n;
+};
+
+/* How many sockets systemd has passed to this process; -errno. */
+int listen_passed_count(void);
+
+/* Takes over what systemd passed. -errno, logged. */
+int listen_take_passed(const struct log *log, struct listen_passed *ret_passed);
+void listen_passed_done(struct listen_passed *passed);
+
+/* The passed socket of that name, or, with `any`, the only one. -ENOENT: none. */
+int listen_find_passed(struct listen_passed *passed, const char *name, bool any, struct listener *ret_listener);
+
+/* Uses the caller's descriptor `num`: a listening or connected stream socket. Failures are logged. */
+int listen_on_fd(int num, const struct log *log, struct listener *ret_listener);
+
+/*
+ * Makes a listening socket at path. A socket file that nobody listens on is replaced; -EADDRINUSE: somebody does, or
+ * something else is there. Failures are logged.
+ */
+int listen_on_path(const char *path, const struct log *log, struct listener *ret_listener);
+
+/* Closes it and removes its file if it is ours and we still may. */
+void listener_done(struct listener *listener);

@@ -1,0 +1,229 @@
+/*
+ * vhost-broker: opens what the devices need while it may, gives its privilege away, and then accepts, spawns, reaps.
+ */
+#include "broker_log.h"
+#include "capabilities.h"
+#include "device.h"
+#include "host.h"
+#include "process_limits.h"
+#include "options.h"
+#include "policy_print.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+
+/* The devices' configs, wherever they came from; the caller's to free. */
+static int load_config(struct options *options, const struct log *log, struct config *ret_config)
+{
+        if (!options->alone)
+                return config_load(options->config_dir, options->device, options->run_dir, log, ret_config);
+        ret_config->device = calloc(1, sizeof(*ret_config->device));
+        if (!ret_config->device)
+                return -ENOMEM;
+        ret_config->n = 1;
+        ret_config->device[0] = options->standing;
+        options->standing = (struct device_config){ 0 };
+        return 0;
+}
+
+static int find_socket(struct device *device, const struct options *options, struct listen_passed *passed,
+                       const struct log *log)
+{
+        int r;
+
+        if (options->fd >= 0)
+                return listen_on_fd(options->fd, log, &device->listener);
+        r = listen_find_passed(passed, device->config->name, options->alone || options->device, &device->listener);
+        if (r != -ENOENT) {
+                if (r < 0)
+                        log_error(log, "%s: the socket passed under its name: not a listening UNIX stream socket: %s",
+                                  device->config->name, log_errno(r));
+                return r;
+        }
+        if (!device->config->socket) {
+                log_error(log, "%s: systemd passed %d sockets, none of that name: ENOENT", device->config->name,
+                          passed->n);
+                return r;
+        }
+        return listen_on_path(device->config->socket, log, &device->listener);
+}
+
+/* Everything that needs the privilege the broker starts with: disks and sockets. */
+static int open_devices(struct host *host, const struct options *options, const struct config *config)
+{
+        struct listen_passed passed = { 0 };
+        int r = listen_take_passed(host->log, &passed);
+
+        host->device = r < 0 ? NULL : calloc(config->n ? config->n : 1, sizeof(*host->device));
+        if (!host->device)
+                r = r < 0 ? r : -ENOMEM;
+        for (unsigned i = 0; r >= 0 && i < config->n; i++) {
+                struct device *device = &host->device[host->n_devices];
+
+                device->config = &config->device[i];
+                device->resource.disk = FD_NONE;
+                device->listener.socket = FD_NONE;
+                broker_log_init(&device->log, device->config->name, options->log_level);
+                host->n_devices++;
+                r = resource_open(device->config, host->log, &device->resource);
+                if (r >= 0)
+                        r = find_socket(device, options, &passed, host->log);
+        }
+        listen_passed_done(&passed);
+        return r;
+}
+
+static int give_privilege_away(struct host *host, const struct options *options, const struct config *config)
+{
+        struct privilege_want want = {
+                .has_user = options->has_user,
+                .uid = options->uid,
+                .gid = options->gid,
+                .uid_base = options->uid_base,
+                .uid_count = options->uid_count,
+                .run_dir = options->run_dir,
+                .ids = LIMITS_IDS_PER_DEVICE * config->n,
+                .may_lack = ~0U,
+        };
+        int r;
+
+        for (unsigned i = 0; i < config->n; i++)
+                want.may_lack &= config->device[i].may_lack;
+        r = privilege_give_away(&want, host->log, &host->privilege);
+        if (r == 0)
+                r = slots_init(&host->slots, host->privilege.count, host->privilege.own_uid);
+        return r;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+        (void) source;
+        (void) info;
+        host_stop(context);
+        return 0;
+}
+
+static int watch_signals(struct host *host)
+{
+        const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+        sigset_t set;
+
+        signal(SIGPIPE, SIG_IGN);
+        sigemptyset(&set);
+        for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+                sigaddset(&set, ends[i]);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+                int r = sd_event_add_signal(host->event, NULL, ends[i], on_signal, host);
+
+                if (r < 0)
+                        return r;
+        }
+        return sd_event_set_watchdog(host->event, 1);
+}
+
+static int serve(struct host *host)
+{
+        int r = sd_event_default(&host->event);
+
+        if (r >= 0)
+                r = watch_signals(host);
+        for (unsigned i = 0; r >= 0 && i < host->n_devices; i++)
+                r = device_start(&host->device[i], host);
+        if (r < 0) {
+                log_error(host->log, "event loop: %s", log_errno(r));
+                return r;
+        }
+        sd_notify(0, "READY=1");
+        host_report(host);
+        log_info(host->log, "ready: %u devices", host->n_devices);
+        return sd_event_loop(host->event);
+}
+
+static int run(struct options *options, const struct config *config, struct log *log)
+{
+        struct host host = { .log = log };
+        int r = limits_raise(config, log);
+
+        if (r >= 0)
+                r = programs_open(log, &host.programs);
+        if (r >= 0)
+                r = open_devices(&host, options, config);
+        if (r >= 0)
+                r = give_privilege_away(&host, options, config);
+        if (r >= 0)
+                r = serve(&host);
+        for (unsigned i = 0; i < host.n_devices; i++)
+                device_done(&host.device[i]);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* Judges the disks as well, but does not lock them: a broker that runs may hold the locks. */
+static int check_devices(struct config *config, const struct log *log)
+{
+        int status = EXIT_SUCCESS;
+
+        for (unsigned i = 0; i < config->n; i++) {
+                struct resource resource;
+
+                config->device[i].block.locking = false;
+                if (resource_open(&config->device[i], log, &resource) < 0)
+                        status = EXIT_FAILURE;
+                else
+                        resource_done(&resource);
+        }
+        return status;
+}
+
+static int load_and_run(struct options *options, struct log *log)
+{
+        struct config config = { 0 };
+        int status = EXIT_FAILURE;
+
+        if (load_config(options, log, &config) >= 0)
+                status = options->action == OPTIONS_CHECK_CONFIG ? check_devices(&config, log)
+                                                                 : run(options, &config, log);
+        config_done(&config);
+        return status;
+}
+
+static int act(struct options *options, struct log *log, const char *program)
+{
+        switch (options->action) {
+        case OPTIONS_HELP:
+                options_help(program);
+                return EXIT_SUCCESS;
+        case OPTIONS_VERSION:
+                printf("vhost-broker %s\n", VB_VERSION);
+                return EXIT_SUCCESS;
+        case OPTIONS_PRINT_CAPABILITIES:
+                return capabilities_print(stdout, options->type) < 0;
+        case OPTIONS_PRINT_POLICY:
+                if (policy_print(stdout, options->policy_device) == 0)
+                        return EXIT_SUCCESS;
+                log_error(log, "--print-policy=%s: no such type of device: EINVAL", options->policy_device);
+                return OPTIONS_EXIT_USAGE;
+        default:
+                return load_and_run(options, log);
+        }
+}
+
+int main(int argc, char **argv)
+{
+        struct broker_log log;
+        struct options options;
+        int status;
+
+        broker_log_init(&log, NULL, LOG_LEVEL_INFO);
+        if (options_parse(argc, argv, listen_passed_count() > 0, &log.log, &options) < 0)
+                return OPTIONS_EXIT_USAGE;
+        log.log.most = options.log_level;
+        status = act(&options, &log.log, argv[0]);
+        options_done(&options);
+        return status;
+}

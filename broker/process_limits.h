@@ -1,0 +1,19 @@
+/*
+ * Limits of the broker's own process, computed from what it is to serve.
+ */
+#pragma once
+
+#include "config.h"
+#include "log.h"
+
+enum {
+        LIMITS_IDS_PER_DEVICE = 4, /* session and worker, and their successors while both live */
+        LIMITS_FDS_PER_DEVICE = 12, /* socket, disk, held connection, control, reports, fence, pidfds, some to spare */
+        LIMITS_FDS_BASE = 64,
+};
+
+/*
+ * Raises this process's soft limits to what n devices need. A hard limit that is too low is logged with the number
+ * that is needed, and -EMFILE returned; -ENOMEM for locked memory where Engine=uring insists on it.
+ */
+int limits_raise(const struct config *config, const struct log *log);

@@ -1,0 +1,65 @@
+/*
+ * One connection being served: its session, its worker, the channels to them, and the fence behind them.
+ */
+#pragma once
+
+#include "broker_log.h"
+#include "config.h"
+#include "fd.h"
+#include "ipc.h"
+#include "resource.h"
+#include "spawn.h"
+
+#include <systemd/sd-event.h>
+
+struct host;
+
+enum serving_state {
+        SERVING_FREE,     /* nothing of an earlier connection is left */
+        SERVING_UP,       /* session and worker run */
+        SERVING_ENDING,   /* one of them has ended, the other is on its way */
+        SERVING_DRAINING, /* both have ended; I/O that the worker submitted has not */
+};
+
+enum { SERVING_SESSION, SERVING_WORKER, SERVING_CHILDREN };
+
+struct serving {
+        enum serving_state state;
+        struct host *host;
+        const struct broker_log *log; /* that of the device */
+        void (*on_free)(void *context);
+        void *context;
+
+        uint32_t id; /* number of the session */
+        struct serving_child {
+                struct fd pidfd; /* FD_NONE: reaped */
+                uint32_t slot;
+                sd_event_source *source;
+        } child[SERVING_CHILDREN];
+        struct fd control; /* to the session; nothing can come back through it */
+        struct fd reports; /* packet-mode pipe from the session */
+        struct fd fence;   /* hangs up when the worker's last I/O has ended */
+        sd_event_source *reports_source, *fence_source, *timer;
+        struct ipc_peer peer;
+        struct log_limit lines;
+};
+
+/* Prepares a free one. `on_free` is called each time it has become free again. */
+void serving_init(struct serving *serving, struct host *host, const struct broker_log *log,
+                  void (*on_free)(void *context), void *context);
+
+/*
+ * Serves a connection, which it owns from here on, by a session and a worker for the device. -errno: refused, logged;
+ * the connection is closed.
+ */
+int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
+                  struct fd connection);
+
+/* Asks the session to end, by hanging up. */
+void serving_ask_end(struct serving *serving);
+
+/* Kills session and worker. */
+void serving_kill(struct serving *serving);
+
+/* Has it processes that were not reaped yet? */
+bool serving_has_children(const struct serving *serving);
