@@ -1,0 +1,92 @@
+/*
+ * The ledger: all that a front-end has told us and a worker has accepted. A plain struct; a worker gets its state by
+ * replay of it and in no other way (replay.c). It owns its descriptors, and never reads, writes or maps them.
+ */
+#pragma once
+
+#include "fd.h"
+#include "ipc.h"
+#include "limits.h"
+#include "vhost_user.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ledger_region {
+        struct ipc_region at;
+        struct fd fd; /* none: the slot is free */
+};
+
+enum ledger_vring_state {
+        VRING_STOPPED,
+        VRING_STARTED,
+        VRING_BROKEN, /* started, but the worker serves it no more; the front-end still has to stop it */
+};
+
+struct ledger_vring {
+        enum ledger_vring_state state;
+        bool enabled;
+        bool has_addr;
+        bool broke;    /* told so by the worker since the last start was proposed */
+        uint32_t size; /* entries; 0: not set */
+        uint32_t base; /* as in SET_VRING_BASE */
+        struct vu_vring_addr addr;
+        struct fd kick, call, err;
+};
+
+struct ledger_inflight {
+        struct fd fd; /* none: no area yet */
+        bool own;     /* made by us, not by the front-end */
+        uint64_t size, offset;
+        uint32_t queues, queue_size;
+};
+
+struct ledger {
+        uint64_t features; /* acked, without the transport's own bits */
+        bool has_features; /* SET_FEATURES was accepted */
+        uint64_t protocol; /* protocol features in force */
+        uint8_t status;    /* virtio device status as the front-end set it */
+        struct fd backend; /* channel of SET_BACKEND_REQ_FD */
+        struct ledger_inflight inflight;
+        unsigned n_slots;  /* slots ever used; those above hold nothing, not even FD_NONE */
+        unsigned n_vrings; /* likewise */
+        struct ledger_vring vring[LIMIT_QUEUES];
+        struct ledger_region region[VU_MEM_SLOTS];
+};
+
+/* An empty one. Touches only what it must: most of the arrays' pages are never needed. */
+void ledger_init(struct ledger *ledger);
+
+/* Closes all it owns. */
+void ledger_done(struct ledger *ledger);
+
+/* Makes room for n vrings, stopped and disabled; those that exist stay as they are. n <= LIMIT_QUEUES. */
+void ledger_set_vrings(struct ledger *ledger, unsigned n);
+
+/* The vring, or NULL. 64 bits, so that no caller can truncate an index before it is judged. */
+struct ledger_vring *ledger_vring(struct ledger *ledger, uint64_t index);
+
+/* Is any vring not stopped? */
+bool ledger_running(const struct ledger *ledger);
+
+/* A slot that is free, or -ENOSPC. */
+int ledger_free_slot(const struct ledger *ledger);
+
+/* The slot of the region with these addresses and this size, or -ENOENT. */
+int ledger_find_slot(const struct ledger *ledger, const struct vu_region *region);
+
+/* Puts a region into a free slot; owns fd. slot < VU_MEM_SLOTS. */
+void ledger_put_region(struct ledger *ledger, unsigned slot, const struct ipc_region *at, struct fd fd);
+
+/* Frees slots. */
+void ledger_drop_region(struct ledger *ledger, unsigned slot);
+void ledger_drop_regions(struct ledger *ledger);
+
+/* Does [uva, uva + bytes) lie in one region? */
+bool ledger_has_uva(const struct ledger *ledger, uint64_t uva, uint64_t bytes);
+
+/* Do all parts of the vring lie in memory? (virtio 1.3, 2.7.2) */
+bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring);
+
+/* After memory went away: started vrings that do not lie in it any more are broken, as the worker sees them. */
+void ledger_break_vrings(struct ledger *ledger);

@@ -1,0 +1,164 @@
+/*
+ * What front-end and device agree upon: virtio features, protocol features, status, reset.
+ *
+ * Protocol features are in force from SET_PROTOCOL_FEATURES on, whatever SET_FEATURES says of bit 30, before or after;
+ * that bit decides one thing only: a SET_FEATURES without it enables all vrings (vhost-user, "Ring states").
+ */
+#include "handlers.h"
+#include "session.h"
+#include "virtio.h"
+#include "vrings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define PF(name) (UINT64_C(1) << VU_PF_##name)
+
+/* What this session can do; the device's policy offers a part of it. */
+#define PROTOCOL_FEATURES                                                                                            \
+        (PF(MQ) | PF(REPLY_ACK) | PF(BACKEND_REQ) | PF(CONFIG) | PF(INFLIGHT_SHMFD) | PF(RESET_DEVICE) |             \
+         PF(CONFIGURE_MEM_SLOTS) | PF(STATUS))
+
+#define TRANSPORT VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)
+
+int get_features(struct session *s, struct vu_msg *m)
+{
+        (void) m;
+        return vu_reply_u64(s, s->offered | TRANSPORT);
+}
+
+static int features_accepted(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) value;
+        s->ledger.features = m->u64 & ~TRANSPORT;
+        s->ledger.has_features = true;
+        s->features_refused = false;
+        if (!(m->u64 & TRANSPORT))
+                for (unsigned i = 0; i < s->ledger.n_vrings; i++)
+                        s->ledger.vring[i].enabled = true;
+        return 0;
+}
+
+/*
+ * Features other than before want all vrings stopped. User-Mode Linux only disables them, so those that are disabled
+ * are stopped here, one at a time. 0: nothing runs; SESSION_WAIT; -EBUSY.
+ */
+static int stop_disabled(struct session *s)
+{
+        for (unsigned i = 0; i < s->ledger.n_vrings; i++) {
+                const struct ledger_vring *vring = &s->ledger.vring[i];
+
+                if (vring->state != VRING_STOPPED && vring->enabled)
+                        return session_fail(s, -EBUSY, "vring %u is started", i);
+        }
+        for (unsigned i = 0; i < s->ledger.n_vrings; i++)
+                if (s->ledger.vring[i].state != VRING_STOPPED)
+                        return vring_stop_first(s, i);
+        return 0;
+}
+
+int set_features(struct session *s, struct vu_msg *m)
+{
+        uint64_t acked = m->u64 & ~TRANSPORT;
+        struct proposal proposal;
+        int r;
+
+        if (acked & ~s->offered) {
+                s->features_refused = true;
+                return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", acked & ~s->offered);
+        }
+        if (!s->ledger.has_features || acked != s->ledger.features) {
+                r = stop_disabled(s);
+                if (r)
+                        return r;
+        } else if (m->u64 & TRANSPORT) { /* nothing new: front-ends say it twice, also to started vrings */
+                return features_accepted(s, m, 0);
+        }
+        proposal_features(&proposal, acked, !(m->u64 & TRANSPORT));
+        return link_propose(s, &proposal, features_accepted);
+}
+
+/* Ownership is the connection itself. */
+int set_owner(struct session *s, struct vu_msg *m)
+{
+        (void) s;
+        (void) m;
+        return 0;
+}
+
+/* Deprecated, and sent with differing intent; the device is left as it is. */
+int reset_owner(struct session *s, struct vu_msg *m)
+{
+        (void) s;
+        (void) m;
+        return 0;
+}
+
+static uint64_t protocol_features(const struct session *s)
+{
+        return s->allowed.protocol_features & PROTOCOL_FEATURES;
+}
+
+int get_protocol_features(struct session *s, struct vu_msg *m)
+{
+        (void) m;
+        return vu_reply_u64(s, protocol_features(s));
+}
+
+int set_protocol_features(struct session *s, struct vu_msg *m)
+{
+        uint64_t foreign = m->u64 & ~protocol_features(s);
+
+        if (foreign)
+                return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", foreign);
+        s->ledger.protocol = m->u64;
+        return 0;
+}
+
+int get_queue_num(struct session *s, struct vu_msg *m)
+{
+        (void) m;
+        return vu_reply_u64(s, s->device.queues);
+}
+
+static int reset_done(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) m;
+        (void) value;
+        s->ledger.features = 0;
+        s->ledger.has_features = false;
+        s->ledger.status = 0;
+        s->features_refused = false;
+        for (unsigned i = 0; i < s->ledger.n_vrings; i++) {
+                struct ledger_vring *vring = &s->ledger.vring[i];
+
+                vring->state = VRING_STOPPED;
+                vring->enabled = false;
+                vring->base = 0;
+                fd_close(&vring->kick);
+        }
+        return 0;
+}
+
+int reset_device(struct session *s, struct vu_msg *m)
+{
+        (void) m;
+        struct proposal reset = { .type = IPC_RESET };
+
+        return link_propose(s, &reset, reset_done);
+}
+
+/* 0 loses nothing: some front-ends send it before they fetch the vrings' bases. */
+int set_status(struct session *s, struct vu_msg *m)
+{
+        if (m->u64 > UINT8_MAX)
+                return session_fail(s, -EINVAL, "status 0x%" PRIx64, m->u64);
+        s->ledger.status = (uint8_t) m->u64;
+        return 0;
+}
+
+int get_status(struct session *s, struct vu_msg *m)
+{
+        (void) m;
+        return vu_reply_u64(s, s->ledger.status & ~(s->features_refused ? VIRTIO_STATUS_FEATURES_OK : 0));
+}

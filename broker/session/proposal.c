@@ -1,0 +1,53 @@
+/*
+ * Proposals: packets to the worker.
+ */
+#include "proposal.h"
+
+static void add_fd(struct proposal *proposal, int fd, uint32_t which)
+{
+        if (fd < 0)
+                return;
+        proposal->fd[proposal->n_fds++] = fd;
+        proposal->start.fds |= which;
+}
+
+void proposal_features(struct proposal *ret, uint64_t acked, bool enable_all)
+{
+        *ret = (struct proposal){ .type = IPC_FEATURES, .length = sizeof(ret->features),
+                                  .features = { .acked = acked, .enable_all = enable_all } };
+}
+
+void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_region *at, int fd)
+{
+        *ret = (struct proposal){ .type = IPC_REGION_ADD, .length = sizeof(ret->region_add),
+                                  .region_add = { .slot = slot, .region = *at }, .fd = { fd }, .n_fds = 1 };
+}
+
+void proposal_inflight(struct proposal *ret, const struct ledger_inflight *area)
+{
+        *ret = (struct proposal){ .type = IPC_INFLIGHT, .length = sizeof(ret->inflight),
+                                  .inflight = { .size = area->size, .offset = area->offset,
+                                                .queues = area->queues, .queue_size = area->queue_size },
+                                  .fd = { area->fd.num }, .n_fds = 1 };
+}
+
+void proposal_vring_stop(struct proposal *ret, uint32_t index)
+{
+        *ret = (struct proposal){ .type = IPC_VRING_STOP, .length = sizeof(ret->stop), .stop = { .index = index } };
+}
+
+void proposal_vring_start(struct proposal *ret, const struct ledger_vring *vring, uint32_t index, int kick,
+                          bool resume)
+{
+        *ret = (struct proposal){ .type = IPC_VRING_START, .length = sizeof(ret->start),
+                                  .start = { .index = index, .size = vring->size, .desc = vring->addr.desc,
+                                             .avail = vring->addr.avail, .used = vring->addr.used,
+                                             .base = vring->base, .enabled = vring->enabled, .resume = resume } };
+        if (vring->addr.flags & VU_VRING_F_LOG) {
+                ret->start.flags = VU_VRING_F_LOG;
+                ret->start.log = vring->addr.log;
+        }
+        add_fd(ret, kick, IPC_KICK);
+        add_fd(ret, vring->call.num, IPC_CALL);
+        add_fd(ret, vring->err.num, IPC_ERR);
+}

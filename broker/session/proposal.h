@@ -1,0 +1,37 @@
+/*
+ * Proposals: packets to the worker, each built from the ledger or from what is about to enter it.
+ */
+#pragma once
+
+#include "ipc.h"
+#include "ledger.h"
+
+/* One packet downward; its descriptors are borrowed from the ledger or from the message at hand. */
+struct proposal {
+        enum ipc_type type;
+        uint16_t length; /* bytes of the body */
+        union {
+                struct ipc_features features;
+                struct ipc_mem_table mem_table;
+                struct ipc_region_add region_add;
+                struct ipc_region_del region_del;
+                struct ipc_inflight inflight;
+                struct ipc_vring_start start;
+                struct ipc_vring_stop stop;
+                struct ipc_vring_enable enable;
+                struct ipc_vring_fd_change vring_fd;
+                struct ipc_set_config config;
+        };
+        int fd[PACKET_FDS_MAX];
+        unsigned n_fds;
+};
+
+/* One function per packet type that carries more than a number or two; each fills *ret whole. */
+void proposal_features(struct proposal *ret, uint64_t acked, bool enable_all);
+void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_region *at, int fd);
+void proposal_inflight(struct proposal *ret, const struct ledger_inflight *area);
+void proposal_vring_stop(struct proposal *ret, uint32_t index);
+
+/* `kick`: the descriptor to start with, -1: polled. `resume` as in struct ipc_vring_start. */
+void proposal_vring_start(struct proposal *ret, const struct ledger_vring *vring, uint32_t index, int kick,
+                          bool resume);

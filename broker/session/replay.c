@@ -1,0 +1,72 @@
+/*
+ * Replay. The order is that of needs: a vring start wants the in-flight area, the features and its memory.
+ * Every start resumes: the position comes from the in-flight area and the ring, no longer from the ledger.
+ */
+#include "replay.h"
+
+static bool next_region(struct replay *replay, const struct ledger *ledger, struct proposal *ret)
+{
+        while (replay->at < ledger->n_slots) {
+                unsigned slot = replay->at++;
+                const struct ledger_region *region = &ledger->region[slot];
+
+                if (fd_has(&region->fd)) {
+                        proposal_region_add(ret, slot, &region->at, region->fd.num);
+                        return true;
+                }
+        }
+        return false;
+}
+
+static bool next_vring(struct replay *replay, const struct ledger *ledger, struct proposal *ret)
+{
+        while (replay->at < ledger->n_vrings) {
+                unsigned index = replay->at++;
+                const struct ledger_vring *vring = &ledger->vring[index];
+
+                if (vring->state == VRING_STARTED) {
+                        proposal_vring_start(ret, vring, index, vring->kick.num, true);
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* One part of the sequence; false: it is over. */
+static bool next_of_part(struct replay *replay, const struct ledger *ledger, struct proposal *ret)
+{
+        switch (replay->part) {
+        case REPLAY_INFLIGHT:
+                if (replay->at++ || !fd_has(&ledger->inflight.fd))
+                        return false;
+                proposal_inflight(ret, &ledger->inflight);
+                return true;
+        case REPLAY_FEATURES:
+                if (replay->at++ || !ledger->has_features)
+                        return false;
+                proposal_features(ret, ledger->features, false);
+                return true;
+        case REPLAY_MEMORY:
+                return next_region(replay, ledger, ret);
+        case REPLAY_VRINGS:
+                return next_vring(replay, ledger, ret);
+        case REPLAY_END:
+                break;
+        }
+        return false;
+}
+
+bool replay_next(struct replay *replay, const struct ledger *ledger, struct proposal *ret_proposal)
+{
+        for (; replay->part < REPLAY_END; replay->part++, replay->at = 0)
+                if (next_of_part(replay, ledger, ret_proposal))
+                        return true;
+        return false;
+}
+
+void replay_prepare(struct ledger *ledger)
+{
+        for (unsigned i = 0; i < ledger->n_vrings; i++)
+                if (ledger->vring[i].state == VRING_BROKEN)
+                        ledger->vring[i].state = VRING_STOPPED;
+}

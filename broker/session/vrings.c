@@ -1,0 +1,302 @@
+/*
+ * Vrings: settings go into the ledger; SET_VRING_KICK starts one (vhost-user, "Ring states"), GET_VRING_BASE stops it.
+ * Nothing here looks inside a vring: addresses are compared with the regions, that is all.
+ */
+#include "vrings.h"
+
+#include "handlers.h"
+#include "inflight.h"
+#include "session.h"
+#include "virtio.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+static bool is_packed(const struct session *s)
+{
+        return s->ledger.features & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+}
+
+/* The vring that a message is about, or NULL and the reason is noted. */
+static struct ledger_vring *vring_of(struct session *s, uint64_t index)
+{
+        struct ledger_vring *vring = ledger_vring(&s->ledger, index);
+
+        if (!vring)
+                session_fail(s, -EINVAL, "vring %" PRIu64 ": no such vring", index);
+        return vring;
+}
+
+/* The worker has drained it: enters the base. -EPROTO: no base is so. */
+static int enter_stop(struct session *s, uint32_t index, uint64_t base)
+{
+        struct ledger_vring *vring = &s->ledger.vring[index];
+
+        if (base > (is_packed(s) ? UINT32_MAX : UINT16_MAX)) {
+                session_end(s, SESSION_WORKER_FAILED, "from the worker: vring %u: base 0x%" PRIx64, index, base);
+                return session_fail(s, -EPROTO, "vring %u: no base", index);
+        }
+        if (vring->state != VRING_STOPPED) /* a successor need not know the base of what its predecessor broke */
+                vring->base = (uint32_t) base;
+        vring->state = VRING_STOPPED;
+        fd_close(&vring->kick);
+        return 0;
+}
+
+static int stopped_now_again(struct session *s, struct vu_msg *m, uint64_t base)
+{
+        int r = enter_stop(s, s->link.proposal.stop.index, base);
+
+        return r < 0 ? r : vu_again(s, m);
+}
+
+int vring_stop_first(struct session *s, uint32_t index)
+{
+        struct proposal proposal;
+
+        proposal_vring_stop(&proposal, index);
+        return link_propose(s, &proposal, stopped_now_again);
+}
+
+int set_vring_num(struct session *s, struct vu_msg *m)
+{
+        struct ledger_vring *vring = vring_of(s, m->vring.index);
+        uint32_t size = m->vring.num;
+
+        if (!vring)
+                return -EINVAL;
+        if (size < 1 || size > s->device.queue_size_max || (!is_packed(s) && size & (size - 1)))
+                return session_fail(s, -EINVAL, "vring %u: size %u", m->vring.index, size);
+        if (vring->state != VRING_STOPPED)
+                return vring_stop_first(s, m->vring.index);
+        vring->size = size;
+        return 0;
+}
+
+int set_vring_base(struct session *s, struct vu_msg *m)
+{
+        struct ledger_vring *vring = vring_of(s, m->vring.index);
+
+        if (!vring)
+                return -EINVAL;
+        if (!is_packed(s) && m->vring.num > UINT16_MAX)
+                return session_fail(s, -EINVAL, "vring %u: base 0x%x", m->vring.index, m->vring.num);
+        if (vring->state != VRING_STOPPED)
+                return vring_stop_first(s, m->vring.index);
+        vring->base = m->vring.num;
+        return 0;
+}
+
+static bool is_aligned(const struct session *s, const struct vu_vring_addr *addr)
+{
+        if (is_packed(s))
+                return addr->desc % 16 == 0 && addr->avail % 4 == 0 && addr->used % 4 == 0;
+        return addr->desc % 16 == 0 && addr->avail % 2 == 0 && addr->used % 4 == 0;
+}
+
+int set_vring_addr(struct session *s, struct vu_msg *m)
+{
+        struct ledger_vring *vring = vring_of(s, m->addr.index);
+
+        if (!vring)
+                return -EINVAL;
+        if (!is_aligned(s, &m->addr))
+                return session_fail(s, -EINVAL,
+                                    "vring %u: desc 0x%" PRIx64 ", avail 0x%" PRIx64 ", used 0x%" PRIx64 ": alignment",
+                                    m->addr.index, m->addr.desc, m->addr.avail, m->addr.used);
+        if (vring->state != VRING_STOPPED && (vring->addr.desc != m->addr.desc || vring->addr.used != m->addr.used ||
+                                              vring->addr.avail != m->addr.avail))
+                return vring_stop_first(s, m->addr.index);
+        vring->addr = m->addr;
+        vring->has_addr = true;
+        return 0;
+}
+
+static int reply_base(struct session *s, uint32_t index)
+{
+        struct ledger_vring *vring = &s->ledger.vring[index];
+        struct vu_vring_state state = { .index = index, .num = vring->base };
+
+        fd_close(&vring->kick);
+        fd_close(&vring->call);
+        return vu_reply(s, &state, sizeof(state));
+}
+
+static int stopped(struct session *s, struct vu_msg *m, uint64_t base)
+{
+        int r = enter_stop(s, m->vring.index, base);
+
+        return r < 0 ? r : reply_base(s, m->vring.index);
+}
+
+int get_vring_base(struct session *s, struct vu_msg *m)
+{
+        struct ledger_vring *vring = vring_of(s, m->vring.index);
+        struct proposal proposal;
+
+        if (!vring)
+                return -EINVAL;
+        if (vring->state == VRING_STOPPED)
+                return reply_base(s, m->vring.index);
+        proposal_vring_stop(&proposal, m->vring.index);
+        return link_propose(s, &proposal, stopped);
+}
+
+/* The word of SET_VRING_KICK, CALL and ERR: 8 bits of index, one that says that no descriptor comes, no others. */
+static int check_fd_word(struct session *s, const struct vu_msg *m)
+{
+        bool none = m->u64 & VU_VRING_NOFD;
+
+        if (m->u64 & ~(uint64_t) (VU_VRING_INDEX_MASK | VU_VRING_NOFD))
+                return session_fail(s, -EINVAL, "vring word 0x%" PRIx64, m->u64);
+        if (none != (m->n_fds == 0))
+                return session_fail(s, -EBADMSG, "vring word 0x%" PRIx64 " with %u descriptors", m->u64, m->n_fds);
+        return 0;
+}
+
+static uint32_t index_of(const struct vu_msg *m)
+{
+        return (uint32_t) (m->u64 & VU_VRING_INDEX_MASK);
+}
+
+static struct fd take_fd(struct vu_msg *m)
+{
+        return m->n_fds ? fd_take(&m->fd[0]) : FD_NONE;
+}
+
+static struct fd *slot_of(struct ledger_vring *vring, uint32_t which)
+{
+        return which == IPC_KICK ? &vring->kick : which == IPC_CALL ? &vring->call : &vring->err;
+}
+
+static int enter_fd(struct ledger_vring *vring, struct vu_msg *m, uint32_t which)
+{
+        struct fd *fd = slot_of(vring, which);
+
+        fd_close(fd);
+        *fd = take_fd(m);
+        return 0;
+}
+
+static int fd_changed(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) value;
+        return enter_fd(&s->ledger.vring[index_of(m)], m, s->link.proposal.vring_fd.which);
+}
+
+static int change_fd(struct session *s, const struct vu_msg *m, uint32_t which)
+{
+        struct proposal proposal = { .type = IPC_VRING_FD, .length = sizeof(proposal.vring_fd),
+                                     .vring_fd = { .index = index_of(m), .which = which } };
+
+        if (m->n_fds)
+                proposal.fd[proposal.n_fds++] = m->fd[0].num;
+        return link_propose(s, &proposal, fd_changed);
+}
+
+static int set_fd(struct session *s, struct vu_msg *m, uint32_t which)
+{
+        int r = check_fd_word(s, m);
+        struct ledger_vring *vring;
+
+        if (r < 0)
+                return r;
+        vring = vring_of(s, index_of(m));
+        if (!vring)
+                return -EINVAL;
+        return vring->state == VRING_STARTED ? change_fd(s, m, which) : enter_fd(vring, m, which);
+}
+
+int set_vring_call(struct session *s, struct vu_msg *m)
+{
+        return set_fd(s, m, IPC_CALL);
+}
+
+int set_vring_err(struct session *s, struct vu_msg *m)
+{
+        return set_fd(s, m, IPC_ERR);
+}
+
+static int check_start(struct session *s, uint32_t index)
+{
+        const struct ledger_vring *vring = &s->ledger.vring[index];
+        const struct ledger_inflight *area = &s->ledger.inflight;
+
+        if (!(s->ledger.features & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
+                return session_fail(s, -EOPNOTSUPP, "features 0x%" PRIx64 ": the driver lacks VERSION_1",
+                                    s->ledger.features);
+        if (!vring->size || !vring->has_addr)
+                return session_fail(s, -EINVAL, "vring %u: no %s", index, vring->size ? "addresses" : "size");
+        if (!ledger_vring_in_memory(&s->ledger, vring))
+                return session_fail(s, -EFAULT,
+                                    "vring %u: desc 0x%" PRIx64 ", avail 0x%" PRIx64 ", used 0x%" PRIx64
+                                    ", size %u: not in memory", index, vring->addr.desc, vring->addr.avail,
+                                    vring->addr.used, vring->size);
+        if (fd_has(&area->fd) && (index >= area->queues || vring->size > area->queue_size))
+                return session_fail(s, -ENOSPC, "vring %u of %u: in-flight area for %u of %u", index, vring->size,
+                                    area->queues, area->queue_size);
+        return 0;
+}
+
+static int started(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) value;
+        struct ledger_vring *vring = &s->ledger.vring[index_of(m)];
+
+        vring->state = vring->broke ? VRING_BROKEN : VRING_STARTED;
+        return enter_fd(vring, m, IPC_KICK);
+}
+
+static int start(struct session *s, struct vu_msg *m, struct ledger_vring *vring)
+{
+        int r = check_start(s, index_of(m));
+        struct proposal proposal;
+
+        if (r < 0)
+                return r;
+        if (!fd_has(&s->ledger.inflight.fd))
+                return inflight_own_first(s);
+        vring->broke = false;
+        proposal_vring_start(&proposal, vring, index_of(m), m->n_fds ? m->fd[0].num : -1, !s->ledger.inflight.own);
+        return link_propose(s, &proposal, started);
+}
+
+int set_vring_kick(struct session *s, struct vu_msg *m)
+{
+        int r = check_fd_word(s, m);
+        struct ledger_vring *vring;
+
+        if (r < 0)
+                return r;
+        vring = vring_of(s, index_of(m));
+        if (!vring)
+                return -EINVAL;
+        if (vring->state == VRING_STARTED)
+                return change_fd(s, m, IPC_KICK);
+        if (vring->state == VRING_BROKEN)
+                return vring_stop_first(s, index_of(m));
+        return start(s, m, vring);
+}
+
+static int enabled(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) value;
+        s->ledger.vring[m->vring.index].enabled = m->vring.num;
+        return 0;
+}
+
+/* At any time, for any vring, before SET_FEATURES too; a vring that is not started learns it when it starts. */
+int set_vring_enable(struct session *s, struct vu_msg *m)
+{
+        struct proposal proposal = { .type = IPC_VRING_ENABLE, .length = sizeof(proposal.enable),
+                                     .enable = { .index = m->vring.index, .enabled = m->vring.num } };
+        struct ledger_vring *vring = vring_of(s, m->vring.index);
+
+        if (!vring)
+                return -EINVAL;
+        if (m->vring.num > 1)
+                return session_fail(s, -EINVAL, "vring %u: enable %u", m->vring.index, m->vring.num);
+        if (vring->state != VRING_STARTED)
+                return enabled(s, m, 0);
+        return link_propose(s, &proposal, enabled);
+}

@@ -1,0 +1,14 @@
+/*
+ * What the handlers of vrings need from one another.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct session;
+
+/*
+ * Proposes to stop a vring that is not stopped, enters the result into the ledger, and then lets the handler of the
+ * message at hand look again. For the handler to return.
+ */
+int vring_stop_first(struct session *s, uint32_t index);
