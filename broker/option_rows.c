@@ -117,15 +117,16 @@ static int take_user(struct parse *p, const char *value)
 /* BASE[:COUNT] */
 static int take_uid_range(struct parse *p, const char *value)
 {
-        const char *colon = strchr(value, ':');
+        size_t length = strcspn(value, ":");
         uint32_t base, count = OPTIONS_UID_COUNT;
         struct value_why why;
-        char text[16];
+        char text[16] = "";
 
-        snprintf(text, sizeof(text), "%.*s", colon ? (int) (colon - value) : (int) sizeof(text), value);
+        if (length < sizeof(text))
+                memcpy(text, value, length);
         if (value_number(text, UID_LEAST, UINT32_MAX - 1, &base, &why) < 0)
                 return option_refuse(p, why.text);
-        if (colon && value_number(colon + 1, UID_COUNT_LEAST, UID_COUNT_MOST, &count, &why) < 0)
+        if (value[length] && value_number(value + length + 1, UID_COUNT_LEAST, UID_COUNT_MOST, &count, &why) < 0)
                 return option_refuse(p, why.text);
         if (count > UINT32_MAX - base)
                 return option_refuse(p, "reaches beyond the last id");

@@ -47,7 +47,10 @@ static int take_options(struct parse *p, int argc, char **argv)
                         (struct option){ option_rows[i].name, option_rows[i].argument, NULL, OPTION_FIRST + (int) i };
         optind = 0; /* glibc: begin anew */
         while (r == 0 && (found = getopt_long(argc, argv, ":", known, NULL)) != -1) {
-                snprintf(p->text, sizeof(p->text), "%s", argv[optind - 1]);
+                if (found == '?' && optopt > 0 && optopt < OPTION_FIRST)
+                        snprintf(p->text, sizeof(p->text), "-%c", optopt);
+                else
+                        snprintf(p->text, sizeof(p->text), "%s", argv[optind - 1]);
                 if (found == ':')
                         r = option_refuse(p, "needs a value");
                 else if (found < OPTION_FIRST)
