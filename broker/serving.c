@@ -66,6 +66,7 @@ static void kill_child(struct serving *serving, unsigned which)
 {
         const struct fd *pidfd = &serving->child[which].pidfd;
 
+        serving->killed = true;
         if (fd_has(pidfd) && syscall(SYS_pidfd_send_signal, pidfd->num, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
                 log_warning(&serving->log->log, "%s %u: cannot be killed: %s", child_names[which], serving->id,
                             log_errno(errno));
@@ -149,7 +150,9 @@ static void log_end(const struct serving *serving, unsigned which, const siginfo
 {
         const struct log *log = &serving->log->log;
 
-        if (info->si_code != CLD_EXITED)
+        if (info->si_code != CLD_EXITED && info->si_status == SIGKILL && serving->killed)
+                log_info(log, "%s %u: ended by the broker's kill", child_names[which], serving->id);
+        else if (info->si_code != CLD_EXITED)
                 log_warning(log, "%s %u: ended by signal %d (%s)%s", child_names[which], serving->id, info->si_status,
                             sigabbrev_np(info->si_status) ? sigabbrev_np(info->si_status) : "?",
                             info->si_status == SIGSYS ? ": it called what its policy forbids" : "");
@@ -173,12 +176,10 @@ static void close_session_side(struct serving *serving)
 /* Session and worker end together: whichever was first, the other follows or is made to. */
 static void on_child_end(struct serving *serving, unsigned which)
 {
-        if (which == SERVING_SESSION) {
+        if (which == SERVING_SESSION)
                 close_session_side(serving);
-                kill_child(serving, SERVING_WORKER);
-        } else {
+        else
                 serving_ask_end(serving);
-        }
         if (serving_has_children(serving)) {
                 serving->state = SERVING_ENDING;
                 start_timer(serving, PARTNER_US, on_partner_late);
@@ -490,6 +491,7 @@ int serving_start(struct serving *serving, const struct device_config *config, c
         serving->id = ++serving->host->sessions;
         serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
         serving->lines = (struct log_limit){ 0 };
+        serving->killed = false;
         r = take_slots(serving);
         if (r < 0) {
                 log_error(&serving->log->log, "session %u: not started: no uid is free: %s", serving->id, log_errno(r));

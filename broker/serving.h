@@ -31,6 +31,7 @@ struct serving {
         void *context;
 
         uint32_t id; /* number of the session */
+        bool killed; /* by us: then the end by SIGKILL is no news */
         struct serving_child {
                 struct fd pidfd; /* FD_NONE: reaped */
                 uint32_t slot;
