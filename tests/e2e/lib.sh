@@ -1,0 +1,257 @@
+# What the end-to-end tests share: back-ends, guests, checks and a clean end. Sourced by bash scripts that then call
+# e2e_begin, and e2e_end as their last command.
+# shellcheck shell=bash
+
+set -eu
+e2e_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
+E2E_TIMEOUT=${E2E_TIMEOUT:-120}         # seconds for any one wait; a guest without KVM is slow
+readonly E2E_SKIP=77
+
+declare -A backend_pid backend_socket backend_image guest_pid guest_in guest_out guest_command
+failed=0 passed=0 tmp= guest_dir=
+
+say() { echo "# $*"; }
+pass() { passed=$((passed + 1)); echo "PASS: $*"; }
+
+# A failed check does not end the test, so that one run shows all of them.
+fail() { failed=$((failed + 1)); echo "FAIL: $*"; }
+
+# check WHAT COMMAND...: passes if the command succeeds.
+check() {
+        local what=$1
+        shift
+        if "$@"; then pass "$what"; else fail "$what"; fi
+}
+
+# equal WHAT GOT WANTED
+equal() {
+        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1: got '$2', wanted '$3'"; fi
+}
+
+# Nothing that follows could work: show what is known and give up.
+give_up() {
+        local file
+        fail "$*"
+        for file in "$tmp"/*.log; do
+                [ -s "$file" ] || continue
+                echo "--- last lines of ${file##*/}"
+                tail -n 25 "$file"
+        done
+        exit 1
+}
+
+e2e_begin() {
+        tmp=$(mktemp -d "${TMPDIR:-/tmp}/vhost-e2e.XXXXXX")
+        chmod 755 "$tmp"        # a broker that has given its privilege away must still reach its sockets
+        trap e2e_cleanup EXIT
+        trap 'exit 1' INT TERM HUP
+        guest_dir=${E2E_GUEST:-$("$e2e_dir/guest.sh")}
+}
+
+e2e_cleanup() {
+        local status=$? id
+        trap - EXIT
+        for id in "${!guest_pid[@]}"; do kill -KILL -- "-${guest_pid[$id]}" 2>/dev/null || true; done
+        for id in "${!backend_pid[@]}"; do
+                kill -TERM "${backend_pid[$id]}" 2>/dev/null || true
+                gone "${backend_pid[$id]}" 5 || kill -KILL "${backend_pid[$id]}" 2>/dev/null || true
+        done
+        wait
+        if [ -n "${E2E_KEEP:-}" ]; then say "kept: $tmp"; else rm -rf "$tmp"; fi
+        exit "$status"
+}
+
+# Stops what still runs and insists that nothing outlives it.
+e2e_end() {
+        local id children
+        for id in "${!guest_pid[@]}"; do guest_kill "$id"; done
+        for id in "${!backend_pid[@]}"; do
+                children=$(descendants "${backend_pid[$id]}")
+                backend_stop "$id"
+                for child in $children; do
+                        gone "$child" 2 || fail "process $child ($(cat "/proc/$child/comm")) outlives back-end $id"
+                done
+        done
+        echo "$passed passed, $failed failed"
+        [ "$failed" = 0 ]
+}
+
+e2e_skip() { echo "SKIP: $*"; exit "$E2E_SKIP"; }
+
+# until_true SECONDS COMMAND...: looks again and again until the command succeeds.
+until_true() {
+        local deadline=$((SECONDS + $1 + 1))
+        shift
+        until "$@"; do
+                [ "$SECONDS" -lt "$deadline" ] || return 1
+                read -r -t 0.02 <> <(:) || true         # sleep without a process
+        done
+}
+
+is_gone() {
+        local line
+        { read -r line < "/proc/$1/stat"; } 2>/dev/null || return 0
+        case ${line##*) } in Z*) return 0 ;; *) return 1 ;; esac
+}
+gone() { until_true "$2" is_gone "$1"; }
+
+# All live processes below PID, oldest first.
+descendants() {
+        local file child
+        for file in /proc/"$1"/task/*/children; do
+                for child in $(cat "$file" 2>/dev/null); do
+                        is_gone "$child" && continue
+                        echo "$child"
+                        descendants "$child"
+                done
+        done
+}
+
+# named NAME PID: those descendants of PID whose program is NAME.
+named() {
+        local pid
+        for pid in $(descendants "$2"); do
+                [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$1" ] && echo "$pid"
+        done
+        return 0
+}
+
+# worker_of FILE PID: that descendant of PID which is a worker and has FILE open.
+worker_of() {
+        local pid fd
+        for pid in $(named vhost-worker "$2"); do
+                for fd in /proc/"$pid"/fd/*; do
+                        [ "$fd" -ef "$1" ] && echo "$pid" && return
+                done
+        done
+        return 1
+}
+
+fd_count() { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 | wc -l; }
+rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
+
+image() { truncate -s "$2" "$tmp/$1.img"; echo "$tmp/$1.img"; }
+
+# The kernel lists a socket's path with flag 0x10000 once somebody listens.
+listening() { awk -v path="$1" '$4 == "00010000" && $8 == path { found = 1 } END { exit !found }' /proc/net/unix; }
+
+# backend_run ID SOCKET COMMAND...: starts it and waits until it listens.
+backend_run() {
+        local id=$1 socket=$2
+        shift 2
+        rm -f "$socket"
+        "$@" </dev/null >"$tmp/$id.log" 2>&1 &
+        backend_pid[$id]=$!
+        backend_socket[$id]=$socket
+        until_true 10 backend_listens_or_died "$id" && kill -0 "${backend_pid[$id]}" 2>/dev/null ||
+                give_up "back-end $id did not start: $*"
+}
+backend_listens_or_died() { listening "${backend_socket[$1]}" || is_gone "${backend_pid[$1]}"; }
+
+# backend_block ID IMAGE [OPTION...]: a disk, by the broker or, for comparison, by E2E_BACKEND=qsd.
+backend_block() {
+        local id=$1 file=$2 socket=$tmp/$1.sock writable=on
+        shift 2
+        backend_image[$id]=$file
+        if [ "${E2E_BACKEND:-broker}" = broker ]; then
+                backend_run "$id" "$socket" "$VHOST_BROKER" --type=block --socket-path="$socket" --blk-file="$file" \
+                        --set Block.Queues=4 "$@"
+                return
+        fi
+        case " $* " in *" --read-only "*) writable=off ;; esac
+        backend_run "$id" "$socket" qemu-storage-daemon \
+                --blockdev driver=file,node-name=f,filename="$file",discard=unmap,read-only=$([ $writable = on ] && echo off || echo on) \
+                --export type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path="$socket",writable=$writable,num-queues=4
+}
+
+backend_stop() {
+        local id=$1 pid=${backend_pid[$1]}
+        unset "backend_pid[$id]"
+        kill -TERM "$pid" 2>/dev/null || true
+        gone "$pid" 5 || { fail "back-end $id does not end on SIGTERM"; kill -KILL "$pid"; }
+        wait "$pid" 2>/dev/null || true
+}
+
+# A guest is a process that takes commands on its standard input and answers on its standard output. It leads a session
+# of its own: User-Mode Linux is several processes.
+guest_launch() {
+        local id=$1 in out
+        shift
+        rm -f "$tmp/$id.in" "$tmp/$id.out"
+        mkfifo "$tmp/$id.in" "$tmp/$id.out"
+        setsid "$@" <>"$tmp/$id.in" >"$tmp/$id.out" 2>"$tmp/$id.err.log" &
+        guest_pid[$id]=$!
+        exec {in}>"$tmp/$id.in" {out}<"$tmp/$id.out"
+        guest_in[$id]=$in guest_out[$id]=$out guest_command[$id]=0
+        guest_ready "$id"
+}
+
+# guest_line ID DEADLINE: the guest's next line, in $line; gives up if it ended or says nothing.
+guest_line() {
+        local status=0
+        IFS= read -r -t $(($2 > SECONDS ? $2 - SECONDS : 1)) line <&"${guest_out[$1]}" || status=$?
+        [ "$status" -le 128 ] || give_up "guest $1: no answer"
+        [ "$status" = 0 ] || give_up "guest $1 ended"
+        line=${line%$'\r'}
+}
+
+# Returns when the guest has booted, for the first time or again.
+guest_ready() {
+        local deadline=$((SECONDS + E2E_TIMEOUT)) line=
+        until [ "$line" = @@READY ]; do guest_line "$1" "$deadline"; done
+}
+
+# A PC with TCG and no other device than those named. Usage: guest_start ID CPUS small|fio QEMU-OPTIONS...
+guest_start() {
+        local id=$1 cpus=$2 initrd=$3
+        shift 3
+        guest_launch "$id" qemu-system-x86_64 -nodefaults -no-user-config -display none -machine pc,memory-backend=ram \
+                -accel tcg -cpu max -smp "$cpus" -object memory-backend-memfd,id=ram,size=512M,share=on -m 512M \
+                -chardev file,id=console,path="$tmp/$id.console.log" -serial chardev:console \
+                -chardev stdio,id=control,signal=off -serial chardev:control -net none \
+                -kernel "$guest_dir/vmlinuz" -initrd "$guest_dir/$initrd.cpio" \
+                -append "console=ttyS0 channel=ttyS1 quiet panic=-1 mitigations=off random.trust_cpu=on" "$@"
+}
+
+# The QEMU options that give a guest the disk of back-end ID.
+disk() { echo "-chardev socket,id=c$1,path=${backend_socket[$1]} -device vhost-user-blk-pci,chardev=c$1,num-queues=${2:-4}"; }
+
+# guest ID COMMAND: runs a line of shell in the guest; prints its output, returns its status.
+guest() {
+        local id=$1 line number deadline=$((SECONDS + E2E_TIMEOUT))
+        guest_ask "$id" "$2"
+        number=${guest_command[$id]}
+        while :; do
+                guest_line "$id" "$deadline"
+                case $line in
+                "@@END $number "*) return "${line##* }" ;;
+                "@@READY") give_up "guest $id rebooted on its own" ;;
+                *) echo "$line" ;;
+                esac
+        done
+}
+
+# Only sends the command, as one line: for those that end with the guest. A command number is good for the whole of a test, also
+# where guest() runs in a subshell, because what was asked before has been answered in full.
+guest_ask() {
+        guest_command[$1]=$((guest_command[$1] + 1))
+        echo "${guest_command[$1]} ${2//$'\n'/ }" >&"${guest_in[$1]}"
+}
+
+guest_forget() {
+        kill -KILL -- "-${guest_pid[$1]}" 2>/dev/null || true   # helpers that it may have left
+        local in=${guest_in[$1]} out=${guest_out[$1]}
+        exec {in}>&- {out}<&-
+        wait "${guest_pid[$1]}" 2>/dev/null || true
+        unset "guest_pid[$1]" "guest_in[$1]" "guest_out[$1]"
+}
+
+# The guest switches itself off, and its process must end by itself.
+guest_off() {
+        guest_ask "$1" 'sync; poweroff -f'
+        gone "${guest_pid[$1]}" 30 || give_up "guest $1 does not switch off"
+        guest_forget "$1"
+}
+
+guest_kill() { guest_forget "$1"; }

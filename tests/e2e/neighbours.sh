@@ -1,0 +1,75 @@
+#!/bin/bash
+# Two guests on two devices of one broker: what befalls one, the other does not notice, nor does the broker keep
+# anything of it.
+. "$(dirname "$0")/lib.sh"
+
+e2e_begin
+mkdir "$tmp/conf"
+for name in calm victim; do
+        image "$name" 64M >/dev/null
+        printf '[Device]\nType=block\nSocket=%s\n[Block]\nPath=%s\nQueues=2\n' \
+                "$tmp/$name.sock" "$tmp/$name.img" >"$tmp/conf/$name.conf"
+done
+backend_run broker "$tmp/victim.sock" "$VHOST_BROKER" --config="$tmp/conf" --run-dir="$tmp/run"
+backend_socket[calm]=$tmp/calm.sock backend_socket[victim]=$tmp/victim.sock
+until_true 5 listening "$tmp/calm.sock" || give_up "the second socket is not served"
+broker=${backend_pid[broker]}
+
+# shellcheck disable=SC2046
+guest_start calm 2 fio $(disk calm 2)
+has_children() { [ "$(descendants "$broker" | wc -l)" = "$1" ]; }
+children=$(descendants "$broker" | wc -l)
+
+# One visit first: what the broker sets up once is not counted as a leak.
+visit() {
+        # shellcheck disable=SC2046
+        guest_start victim 1 small $(disk victim 2)
+        check "the victim's disk works" guest victim 'dd if=/dev/urandom of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null'
+}
+visit
+guest_kill victim
+check "all of a killed guest is gone" until_true 10 has_children "$children"
+fds=$(fd_count "$broker") rss=$(rss_kib "$broker")
+
+# Round after round until it is told to stop; the result says how it went.
+guest calm '(n=0; result=failed;
+        while fio --name=v --filename=/dev/vda --size=8M --numjobs=2 --offset_increment=8M --rw=randrw --bs=4k
+                --verify=crc32c --verify_fatal=1 --ioengine=libaio --iodepth=4 --direct=1 --minimal; do
+                n=$((n + 1));
+                [ ! -e /tmp/stop ] || { result="no error"; break; };
+        done;
+        echo $n >/tmp/rounds; echo "$result" >/tmp/result) >/tmp/fio 2>&1 &'
+busy() { guest calm '[ ! -e /tmp/result ]'; }
+progress() { guest calm 'awk "{ print \$1 + \$5 }" /sys/block/vda/stat'; }
+more_than() { [ "$(progress)" -gt "$1" ]; }
+
+visit
+victim=$(worker_of "$tmp/victim.img" "$broker") || give_up "no worker holds the victim's disk"
+kill -KILL "$victim"
+check "the killed worker is gone" gone "$victim" 10
+done_before=$(progress)
+check "the calm guest's I/O goes on" until_true 20 more_than $((done_before + 100))
+guest_kill victim
+check "nothing is left of the victim" until_true 10 has_children "$children"
+
+visit
+guest_kill victim
+check "its device serves the next guest" until_true 10 has_children "$children"
+
+# Bytes that are no message, then a message that promises more than any may hold; the other end must close.
+send() {
+        timeout 10 perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die "connect: $!\n";
+                $s->syswrite(pack "H*", $ARGV[1]); 1 while $s->sysread(my $answer, 4096);' "$tmp/victim.sock" "$1"
+}
+for bytes in "$(printf 'more than twelve bytes of garbage' | od -An -v -tx1 | tr -d ' \n')" 0100000001000000ffffffff; do
+        check "garbage is hung up on" send "$bytes"
+        check "nothing is left of it" until_true 10 has_children "$children"
+done
+check "the calm guest is still at it" busy
+guest calm 'touch /tmp/stop; until [ -e /tmp/result ]; do sleep 0.1; done'
+equal "fio found every block as written, $(guest calm 'cat /tmp/rounds') times" "$(guest calm 'cat /tmp/result')" "no error"
+check "the calm guest's kernel saw no error" guest calm '! dmesg | grep -Ei "i/o error|timed out"'
+equal "the broker has as many descriptors as before" "$(fd_count "$broker")" "$fds"
+check "the broker's memory is as before: $rss, now $(rss_kib "$broker") KiB" test "$(rss_kib "$broker")" -le $((rss + 128))
+guest_off calm
+e2e_end
