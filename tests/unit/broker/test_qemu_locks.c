@@ -80,14 +80,14 @@ static const struct {
         const char *arguments[ARGUMENTS];
         bool allowed;
 } seconds[] = {
-        {true,   { "qemu-io", "-f", "raw", "-c", "read 0 512", "disk" },       false},
-        { true,  { "qemu-io", "-f", "raw", "-c", "write 0 512", "disk" },      false},
-        { true,  { "qemu-img", "resize", "-f", "raw", "disk", "2M" },          false},
-        { true,  { "qemu-img", "convert", "-f", "raw", "disk", "copy" },       false},
+        { true,  { "qemu-io", "-f", "raw", "-c", "read 0 512", "disk" },       false },
+        { true,  { "qemu-io", "-f", "raw", "-c", "write 0 512", "disk" },      false },
+        { true,  { "qemu-img", "resize", "-f", "raw", "disk", "2M" },          false },
+        { true,  { "qemu-img", "convert", "-f", "raw", "disk", "copy" },       false },
         { true,  { "qemu-img", "info", "-U", "-f", "raw", "disk" },            true },
         { false, { "qemu-io", "-r", "-f", "raw", "-c", "read 0 512", "disk" }, true },
-        { false, { "qemu-io", "-f", "raw", "-c", "write 0 512", "disk" },      false},
-        { false, { "qemu-img", "resize", "-f", "raw", "disk", "2M" },          false},
+        { false, { "qemu-io", "-f", "raw", "-c", "write 0 512", "disk" },      false },
+        { false, { "qemu-img", "resize", "-f", "raw", "disk", "2M" },          false },
         { false, { "qemu-img", "info", "-f", "raw", "disk" },                  true },
 };
 
