@@ -5,7 +5,7 @@
 #include "fe_time.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stdlib.h>
 
 #define FE_PROTOCOL_KNOWN                                                                                             \
         (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                         \
@@ -58,13 +58,13 @@ int fe_device_memory(struct fe_device *device)
         const struct fe_options *o = &device->options;
         uint64_t second = o->adjoining ? o->mem_gpa + o->mem_bytes : o->mem_gpa + (UINT64_C(1) << 30);
         unsigned index;
-        int r = fe_mem_add(&device->mem, o->mem_gpa, o->mem_bytes, o->mem_offset, &index);
+        int r = fe_mem_add(device->mem, o->mem_gpa, o->mem_bytes, o->mem_offset, &index);
 
         if (r || !o->two_regions)
                 return r;
-        r = fe_mem_add(&device->mem, second, o->mem_bytes, o->mem_offset, &index);
+        r = fe_mem_add(device->mem, second, o->mem_bytes, o->mem_offset, &index);
         if (!r)
-                device->mem.part[index].region.uva += UINT64_C(1) << 40; /* neighbours in gpa only */
+                device->mem->part[index].region.uva += UINT64_C(1) << 40; /* neighbours in gpa only */
         return r;
 }
 
@@ -74,13 +74,13 @@ int fe_device_send_memory(struct fe_device *device)
         int fds[FE_REGIONS_MAX], r = 0;
         bool slots = has(device, VU_PF_CONFIGURE_MEM_SLOTS) && !device->options.mem_table;
 
-        for (unsigned i = 0; i < device->mem.n && !r; i++) {
-                regions[i] = device->mem.part[i].region;
-                fds[i] = device->mem.part[i].fd.num;
+        for (unsigned i = 0; i < device->mem->n && !r; i++) {
+                regions[i] = device->mem->part[i].region;
+                fds[i] = device->mem->part[i].fd.num;
                 if (slots)
                         r = fe_add_mem_reg(&device->conn, &regions[i], fds[i]);
         }
-        return slots ? r : fe_set_mem_table(&device->conn, regions, fds, device->mem.n);
+        return slots ? r : fe_set_mem_table(&device->conn, regions, fds, device->mem->n);
 }
 
 int fe_device_vrings(struct fe_device *device)
@@ -93,7 +93,7 @@ int fe_device_vrings(struct fe_device *device)
         if (o->queues > FE_VRINGS_MAX)
                 return -E2BIG;
         while (!r && device->n < o->queues) {
-                r = drv_split_new(&device->mem, place, device->n, o->queue_size, event_idx,
+                r = drv_split_new(device->mem, place, device->n, o->queue_size, event_idx,
                                   &device->vring[device->n]);
                 if (!r)
                         drv_split_rebase(device->vring[device->n++], o->base);
@@ -119,9 +119,9 @@ struct vu_vring_addr fe_device_vring_addr(const struct fe_device *device, unsign
 
         return (struct vu_vring_addr){
                 .index = index,
-                .desc = fe_mem_uva(&device->mem, v->desc),
-                .avail = fe_mem_uva(&device->mem, v->driver),
-                .used = fe_mem_uva(&device->mem, v->device),
+                .desc = fe_mem_uva(device->mem, v->desc),
+                .avail = fe_mem_uva(device->mem, v->driver),
+                .used = fe_mem_uva(device->mem, v->device),
         };
 }
 
@@ -163,7 +163,8 @@ int fe_device_start_on(struct fe_conn conn, const struct fe_options *options, st
 
         *d = (struct fe_device){ .options = options ? *options : fe_defaults, .conn = conn, .inflight_fd = FD_NONE };
         fill_options(&d->options);
-        r = fe_device_negotiate(d);
+        d->mem = calloc(1, sizeof(*d->mem));
+        r = d->mem ? fe_device_negotiate(d) : -ENOMEM;
         if (!r)
                 r = fe_device_memory(d);
         if (!r)
@@ -231,5 +232,8 @@ void fe_device_drop(struct fe_device *device)
         for (unsigned i = 0; i < device->n; i++)
                 drv_free(device->vring[i]);
         device->n = 0;
-        fe_mem_done(&device->mem);
+        if (device->mem)
+                fe_mem_done(device->mem);
+        free(device->mem);
+        device->mem = NULL;
 }

@@ -153,8 +153,7 @@ int prog_end(struct prog *s, int timeout_ms, int *ret_status)
         return 0;
 }
 
-/* Ends what is left among our children, each by its id; returns whether there was any. */
-static bool kill_left_overs(void)
+unsigned prog_kill_left_overs(void)
 {
         pid_t pids[64];
         unsigned n = prog_find(getpid(), NULL, pids, 64);
@@ -179,7 +178,7 @@ static int reap_orphans(long long deadline)
         sigaddset(&child, SIGCHLD);
         while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0) {
                 if (!pid && !fe_left_ms(deadline))
-                        return kill_left_overs() ? -EBUSY : 0;
+                        return prog_kill_left_overs() ? -EBUSY : 0;
                 if (!pid) /* an orphan's SIGCHLD may have gone to its first parent: look again soon */
                         sigtimedwait(&child, NULL, &tick);
         }

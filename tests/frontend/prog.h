@@ -38,6 +38,9 @@ int prog_end(struct prog *s, int timeout_ms, int *ret_status);
  */
 int prog_stop(struct prog *s, int timeout_ms, int *ret_status, int *ret_ms);
 
+/* Kills, by their ids, all that descends from the caller; returns how many there were, each said on stderr. */
+unsigned prog_kill_left_overs(void);
+
 /* Its descendants whose argv[0] ends in `name` (NULL: all); returns how many, at most max of them stored. */
 unsigned prog_find(pid_t root, const char *name, pid_t *pids, unsigned max);
 

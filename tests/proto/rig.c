@@ -1,0 +1,257 @@
+/*
+ * The stand of the protocol tests.
+ */
+#include "rig.h"
+
+#include "array.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+void rig_pattern(uint64_t offset, uint8_t *to, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                to[i] = (uint8_t) (((offset + i) / 512 * 31 + (offset + i) * 7) >> 0);
+}
+
+static void make_disk(const char *path, uint64_t bytes)
+{
+        AUTO_FD fd = { open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600) };
+        static const size_t chunk = 1 << 20;
+        uint8_t *data = malloc(chunk);
+
+        ck_assert(fd.num >= 0 && data);
+        for (uint64_t at = 0; at < bytes; at += chunk) {
+                rig_pattern(at, data, chunk);
+                ck_assert(pwrite(fd.num, data, chunk, (off_t) at) == (ssize_t) chunk);
+        }
+        free(data);
+}
+
+static void write_config(const struct rig *rig, const char *name, const char *socket, const char *disk)
+{
+        const struct rig_options *o = &rig->options;
+        char path[RIG_PATH_MAX + 32];
+        FILE *f;
+
+        snprintf(path, sizeof(path), "%s/conf/%s.conf", rig->dir, name);
+        f = fopen(path, "we");
+        ck_assert(f != NULL);
+        fprintf(f, "[Device]\nType=%s\nSocket=%s\n", o->type, socket);
+        if (!strcmp(o->type, "block"))
+                fprintf(f, "[Block]\nPath=%s\nQueues=%u\nEngine=%s\nReadOnly=%s\n", disk, o->queues,
+                        o->engine ? o->engine : "auto", o->read_only ? "yes" : "no");
+        ck_assert_int_eq(fclose(f), 0);
+}
+
+struct words {
+        char text[24][RIG_PATH_MAX + 32];
+        char *argv[25];
+        unsigned n;
+};
+
+__attribute__((format(printf, 2, 3))) static void word(struct words *w, const char *format, ...)
+{
+        va_list arguments;
+
+        ck_assert(w->n < ARRAY_SIZE(w->text));
+        va_start(arguments, format);
+        vsnprintf(w->text[w->n], sizeof(w->text[0]), format, arguments);
+        va_end(arguments);
+        w->argv[w->n] = w->text[w->n];
+        w->argv[++w->n] = NULL;
+}
+
+static void stand_alone(const struct rig *rig, struct words *w)
+{
+        const struct rig_options *o = &rig->options;
+
+        word(w, "--type=%s", o->type);
+        word(w, "--socket-path=%s", rig->socket);
+        if (strcmp(o->type, "block") != 0)
+                return;
+        word(w, "--blk-file=%s", rig->disk);
+        word(w, "--set");
+        word(w, "block.queues=%u", o->queues);
+        if (o->engine) {
+                word(w, "--set");
+                word(w, "block.engine=%s", o->engine);
+        }
+        if (o->read_only)
+                word(w, "--read-only");
+        for (unsigned i = 0; i < RIG_SETS && o->set[i]; i++) {
+                word(w, "--set");
+                word(w, "%s", o->set[i]);
+        }
+}
+
+static void two_devices(const struct rig *rig, struct words *w)
+{
+        char path[RIG_PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/conf", rig->dir);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+        write_config(rig, "a", rig->socket, rig->disk);
+        write_config(rig, "b", rig->other_socket, rig->other_disk);
+        word(w, "--config");
+        word(w, "%s", path);
+}
+
+static void make_paths(struct rig *rig)
+{
+        const char *base = getenv("RIG_DIR");
+
+        snprintf(rig->dir, sizeof(rig->dir), "%s/XXXXXX", base ? base : "/tmp");
+        ck_assert(mkdtemp(rig->dir) != NULL);
+        ck_assert_int_eq(chmod(rig->dir, 0755), 0);
+        snprintf(rig->socket, sizeof(rig->socket), "%s/a.sock", rig->dir);
+        snprintf(rig->disk, sizeof(rig->disk), "%s/a.img", rig->dir);
+        snprintf(rig->other_socket, sizeof(rig->other_socket), "%s/b.sock", rig->dir);
+        snprintf(rig->other_disk, sizeof(rig->other_disk), "%s/b.img", rig->dir);
+}
+
+static void make_disks(const struct rig *rig)
+{
+        if (strcmp(rig->options.type, "block") != 0)
+                return;
+        make_disk(rig->disk, rig->options.disk_bytes);
+        if (rig->options.neighbour)
+                make_disk(rig->other_disk, rig->options.disk_bytes);
+}
+
+struct rig rig_start(struct rig_options options)
+{
+        const char *broker = getenv("VHOST_BROKER");
+        struct rig rig = { .options = options };
+        struct words w = { .n = 0 };
+        int r;
+
+        ck_assert_msg(broker, "VHOST_BROKER is not set");
+        rig.options.type = options.type ? options.type : "block";
+        rig.options.queues = options.queues ? options.queues : 4;
+        rig.options.disk_bytes = options.disk_bytes ? options.disk_bytes : RIG_DISK_BYTES;
+        make_paths(&rig);
+        make_disks(&rig);
+        word(&w, "%s", broker);
+        if (options.neighbour)
+                two_devices(&rig, &w);
+        else
+                stand_alone(&rig, &w);
+        OK(prog_start(w.argv, &rig.prog));
+        r = prog_ready(&rig.prog, RIG_START_MS);
+        ck_assert_msg(!r, "the broker is not ready: %s\n%s", log_errno(r), rig.prog.log);
+        rig.fds = prog_count_fds(rig.prog.pid);
+        return rig;
+}
+
+void rig_await_idle(const struct rig *rig)
+{
+        const struct timespec tick = { .tv_nsec = 2000000 }; /* processes that are not ours end without an event */
+        long long deadline = fe_deadline(FE_TIMEOUT_MS);
+
+        while (prog_find(rig->prog.pid, "vhost-worker", NULL, 0) || prog_find(rig->prog.pid, "vhost-session", NULL, 0)) {
+                ck_assert_msg(fe_left_ms(deadline), "a session or a worker does not end");
+                nanosleep(&tick, NULL);
+        }
+}
+
+void rig_stop(struct rig *rig)
+{
+        int r, status = 0, ms;
+
+        rig_await_idle(rig);
+        r = getenv("RIG_FOREIGN") ? 0 : prog_await_fds(rig->prog.pid, rig->fds, FE_TIMEOUT_MS);
+        ck_assert_msg(!r, "the broker has %d fds, %d before", prog_count_fds(rig->prog.pid), rig->fds);
+        r = prog_stop(&rig->prog, RIG_STOP_MS, &status, &ms);
+        ck_assert_msg(!r, "stopping left something: %s", log_errno(r));
+        ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "the broker ended with status %#x", status);
+}
+
+void rig_drop(struct rig *rig)
+{
+        int status, ms;
+
+        prog_stop(&rig->prog, RIG_STOP_MS, &status, &ms);
+}
+
+pid_t rig_child(const struct rig *rig, const char *name)
+{
+        const struct timespec tick = { .tv_nsec = 2000000 }; /* no event tells of a grandchild's birth */
+        long long deadline = fe_deadline(FE_TIMEOUT_MS);
+        pid_t pid[2];
+
+        while (prog_find(rig->prog.pid, name, pid, 2) != 1) {
+                ck_assert_msg(fe_left_ms(deadline), "there is not exactly one %s", name);
+                nanosleep(&tick, NULL);
+        }
+        return pid[0];
+}
+
+struct fe_conn rig_connect(const struct rig *rig)
+{
+        struct fe_conn conn;
+        uint64_t features;
+
+        OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &conn));
+        OK(fe_get_features(&conn, &features));
+        ck_assert(features & VIRTIO_BIT(VU_F_PROTOCOL_FEATURES));
+        OK(fe_get_protocol_features(&conn, &features));
+        OK(fe_set_protocol_features(&conn, features));
+        return conn;
+}
+
+struct fe_device rig_device(const struct rig *rig, struct fe_options options)
+{
+        struct fe_device device;
+
+        OK(fe_device_start(rig->socket, &options, &device));
+        return device;
+}
+
+struct drv_blk rig_blk(struct fe_device *device, unsigned queue)
+{
+        struct drv_blk blk;
+
+        OK(drv_blk_init(&blk, device->vring[queue], 0, 1, 64 << 10));
+        return blk;
+}
+
+void rig_read_one(const struct rig *rig, struct drv_blk *blk)
+{
+        uint8_t got[512], want[512];
+
+        OK(drv_blk_read(blk, 1, got, sizeof(got)));
+        rig_read_disk(rig, 512, want, sizeof(want));
+        ck_assert_mem_eq(got, want, sizeof(want));
+}
+
+void rig_read_disk(const struct rig *rig, uint64_t offset, void *to, size_t n)
+{
+        AUTO_FD fd = { open(rig->disk, O_RDONLY | O_CLOEXEC) };
+
+        ck_assert(fd.num >= 0);
+        ck_assert(pread(fd.num, to, n, (off_t) offset) == (ssize_t) n);
+}
+
+void rig_check_alive(const struct rig *rig)
+{
+        struct fe_device device = rig_device(rig, (struct fe_options){ 0 });
+        struct drv_blk blk = rig_blk(&device, 0);
+
+        rig_read_one(rig, &blk);
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+}
+
+void rig_quiet(struct fe_conn *conn)
+{
+        uint64_t features;
+
+        OK(fe_get_features(conn, &features));
+}
