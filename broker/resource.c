@@ -15,12 +15,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What a failure is said with: one line, and its -errno. */
+/* What a failure is said with. */
 struct report {
         const struct log *log;
+        const char *where; /* a line of a file, or an option; "": unknown */
         const char *path;
 };
 
+/* An option that ends with the path has named it already. */
+static bool names_path(const struct report *report)
+{
+        size_t where = strlen(report->where), path = strlen(report->path);
+
+        return where >= path && strcmp(report->where + where - path, report->path) == 0;
+}
+
+/* One line: "WHERE: PATH: why". */
 static int __attribute__((format(printf, 3, 4))) fail(const struct report *report, int error, const char *format, ...)
 {
         char why[160];
@@ -29,7 +39,11 @@ static int __attribute__((format(printf, 3, 4))) fail(const struct report *repor
         va_start(arguments, format);
         vsnprintf(why, sizeof(why), format, arguments);
         va_end(arguments);
-        log_error(report->log, "%.220s: %s", report->path, why);
+        if (names_path(report))
+                log_error(report->log, "%.230s: %s", report->where, why);
+        else
+                log_error(report->log, "%.110s%s%.110s: %s", report->where, report->where[0] ? ": " : "", report->path,
+                          why);
         return error;
 }
 
@@ -146,18 +160,17 @@ static int probe_disk(const struct report *report, const struct config_block *co
         return fit_block_size(report, config, &probe, block);
 }
 
-static int open_block(const struct config_block *config, const struct log *log, struct fd *ret_disk,
+static int open_block(const struct report *report, const struct config_block *config, struct fd *ret_disk,
                       struct ipc_block *block)
 {
-        const struct report report = { log, config->path };
         AUTO_FD disk = FD_NONE;
         struct stat st;
-        int r = open_disk(&report, config, &disk, &st);
+        int r = open_disk(report, config, &disk, &st);
 
         if (r == 0)
-                r = lock_disk(&report, config, disk.num);
+                r = lock_disk(report, config, disk.num);
         if (r == 0)
-                r = probe_disk(&report, config, disk.num, &st, block);
+                r = probe_disk(report, config, disk.num, &st, block);
         if (r == 0)
                 *ret_disk = fd_take(&disk);
         return r;
@@ -176,6 +189,8 @@ static void null_block(const struct config_block *config, struct ipc_block *bloc
 int resource_open(const struct device_config *config, const struct log *log, struct resource *ret_resource)
 {
         struct resource resource = { .disk = FD_NONE };
+        const char *where = config->where[CONFIG_PATH];
+        const struct report report = { log, where ? where : "", config->block.path };
         struct ipc_block *block = &resource.block;
         int r = 0;
 
@@ -186,7 +201,7 @@ int resource_open(const struct device_config *config, const struct log *log, str
                 if (config->block.engine == IPC_ENGINE_NULL)
                         null_block(&config->block, block);
                 else
-                        r = open_block(&config->block, log, &resource.disk, block);
+                        r = open_block(&report, &config->block, &resource.disk, block);
         }
         if (r == 0)
                 *ret_resource = resource;

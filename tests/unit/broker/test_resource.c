@@ -216,6 +216,24 @@ START_TEST(refused)
 }
 END_TEST
 
+/* The operator is sent to the line or the option that names the disk. */
+START_TEST(place_is_told)
+{
+        struct config_place line = { "a.conf", 7 }, option = { "--blk-file=/none/here", 0 };
+        struct resource resource;
+
+        ck_assert_int_eq(config_set(&config, &line, "Block", "Path", "/none/here", &scratch.log), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), -ENOENT);
+        ck_assert_str_eq(scratch.lines, "a.conf:7: /none/here: ENOENT\n");
+
+        scratch_quiet(&scratch);
+        config.layer++;
+        ck_assert_int_eq(config_set(&config, &option, "Block", "Path", "/none/here", &scratch.log), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), -ENOENT);
+        ck_assert_str_eq(scratch.lines, "--blk-file=/none/here: ENOENT\n");
+}
+END_TEST
+
 /* Root may write to anything, so it steps down. */
 START_TEST(unwritable)
 {
@@ -349,6 +367,7 @@ int main(void)
         tcase_add_test(all, direct_refused);
         tcase_add_test(all, no_disk);
         tcase_add_test(all, refused);
+        tcase_add_test(all, place_is_told);
         tcase_add_test(all, unwritable);
         tcase_add_loop_test(all, pair, 0, (int) ARRAY_SIZE(pairs));
         tcase_add_test(all, lock_ends_with_last_duplicate);
