@@ -2,9 +2,12 @@
 # Installs what a fresh Debian 12 lacks. Usage: tests/install.sh [build|guest|test]...   (all groups if none is named)
 set -eu
 
-build="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libcap-ng-dev libinih-dev libseccomp-dev liburing-dev check scdoc"
-guest="qemu-system-x86 busybox-static fio e2fsprogs kmod cpio"
-test="clang libclang-rt-14-dev qemu-utils user-mode-linux dpdk-dev strace git"
+# shellcheck disable=SC2034     # read by name
+{
+        build="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libcap-ng-dev libinih-dev libseccomp-dev liburing-dev check scdoc"
+        guest="qemu-system-x86 busybox-static fio e2fsprogs kmod cpio"
+        test="clang libclang-rt-14-dev qemu-utils user-mode-linux dpdk-dev strace git"
+}
 
 fail() { echo "install.sh: $*" >&2; exit 1; }
 

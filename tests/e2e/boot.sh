@@ -4,7 +4,6 @@
 
 e2e_begin
 backend_block disk "$(image disk 256M)"
-# shellcheck disable=SC2046
 guest_start first 2 small $(disk disk)
 equal "the disk has the image's size" "$(guest first 'blockdev --getsize64 /dev/vda')" $((256 * 1024 * 1024))
 check "mkfs" guest first 'mkfs.ext4 -q /dev/vda'
@@ -13,7 +12,6 @@ sum=$(guest first 'dd if=/dev/urandom of=/mnt/data bs=64k count=256 2>/dev/null;
 check "unmount" guest first 'umount /mnt'
 guest_off first
 
-# shellcheck disable=SC2046
 guest_start second 2 small $(disk disk)
 check "the second boot mounts it" guest second 'mount /dev/vda /mnt'
 equal "and reads what the first wrote" "$(guest second 'sha256sum </mnt/data')" "$sum"

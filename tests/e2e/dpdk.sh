@@ -31,7 +31,6 @@ equal "with as many descriptors as before" "$(fd_count "$broker")" "$fds"
 lines=$(wc -l <"$tmp/disk.log")
 check "its log is short: $lines lines" test "$lines" -le 40
 
-# shellcheck disable=SC2046
 guest_start vm 1 small $(disk disk)
 equal "the next guest reads the disk whole" "$(guest vm 'sha256sum </dev/vda')" "$sum"
 guest_off vm

@@ -6,7 +6,6 @@ e2e_begin
 file=$(image disk 64M)
 yes data | head -c 64M > "$file"
 backend_block disk "$file" --set Block.Serial=E2E-SERIAL-1 --set Block.Discard=yes
-# shellcheck disable=SC2046
 guest_start vm 2 small $(disk disk)
 equal "serial" "$(guest vm 'cat /sys/block/vda/serial')" E2E-SERIAL-1
 
@@ -31,7 +30,6 @@ backend_stop disk
 
 sum=$(sha256sum < "$file")
 backend_block disk "$file" --read-only
-# shellcheck disable=SC2046
 guest_start vm 1 small $(disk disk)
 equal "read-only is seen" "$(guest vm 'cat /sys/block/vda/ro')" 1
 check "reads work" guest vm 'dd if=/dev/vda of=/dev/null bs=1M 2>/dev/null'

@@ -6,7 +6,6 @@ engine=${1:-auto}
 e2e_begin
 if [ "$engine" = auto ]; then set --; else set -- --set Block.Engine="$engine"; fi
 backend_block disk "$(image disk 64M)" "$@"
-# shellcheck disable=SC2046
 guest_start vm 4 fio $(disk disk 4)
 equal "the guest uses four queues" "$(guest vm 'ls /sys/block/vda/mq | wc -l')" 4
 check "fio finds every block as written" guest vm \

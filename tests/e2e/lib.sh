@@ -8,8 +8,8 @@ VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
 E2E_TIMEOUT=${E2E_TIMEOUT:-120}         # seconds for any one wait; a guest without KVM is slow
 readonly E2E_SKIP=77
 
-declare -A backend_pid backend_socket backend_image guest_pid guest_in guest_out guest_command
-failed=0 passed=0 tmp= guest_dir=
+declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command
+failed=0 passed=0 tmp='' guest_dir=''
 
 say() { echo "# $*"; }
 pass() { passed=$((passed + 1)); echo "PASS: $*"; }
@@ -57,7 +57,7 @@ e2e_cleanup() {
                 kill -TERM "${backend_pid[$id]}" 2>/dev/null || true
                 gone "${backend_pid[$id]}" 5 || kill -KILL "${backend_pid[$id]}" 2>/dev/null || true
         done
-        wait
+        wait 2>/dev/null
         if [ -n "${E2E_KEEP:-}" ]; then say "kept: $tmp"; else rm -rf "$tmp"; fi
         exit "$status"
 }
@@ -100,6 +100,7 @@ gone() { until_true "$2" is_gone "$1"; }
 descendants() {
         local file child
         for file in /proc/"$1"/task/*/children; do
+                # shellcheck disable=SC2013
                 for child in $(cat "$file" 2>/dev/null); do
                         is_gone "$child" && continue
                         echo "$child"
@@ -144,24 +145,24 @@ backend_run() {
         "$@" </dev/null >"$tmp/$id.log" 2>&1 &
         backend_pid[$id]=$!
         backend_socket[$id]=$socket
-        until_true 10 backend_listens_or_died "$id" && kill -0 "${backend_pid[$id]}" 2>/dev/null ||
-                give_up "back-end $id did not start: $*"
+        until_true 10 backend_listens_or_died "$id" || give_up "back-end $id does not listen: $*"
+        is_gone "${backend_pid[$id]}" && give_up "back-end $id did not start: $*"
+        return 0
 }
 backend_listens_or_died() { listening "${backend_socket[$1]}" || is_gone "${backend_pid[$1]}"; }
 
 # backend_block ID IMAGE [OPTION...]: a disk, by the broker or, for comparison, by E2E_BACKEND=qsd.
 backend_block() {
-        local id=$1 file=$2 socket=$tmp/$1.sock writable=on
+        local id=$1 file=$2 socket=$tmp/$1.sock writable=on read_only=off
         shift 2
-        backend_image[$id]=$file
         if [ "${E2E_BACKEND:-broker}" = broker ]; then
                 backend_run "$id" "$socket" "$VHOST_BROKER" --type=block --socket-path="$socket" --blk-file="$file" \
                         --set Block.Queues=4 "$@"
                 return
         fi
-        case " $* " in *" --read-only "*) writable=off ;; esac
+        case " $* " in *" --read-only "*) writable=off read_only=on ;; esac
         backend_run "$id" "$socket" qemu-storage-daemon \
-                --blockdev driver=file,node-name=f,filename="$file",discard=unmap,read-only=$([ $writable = on ] && echo off || echo on) \
+                --blockdev driver=file,node-name=f,filename="$file",discard=unmap,read-only=$read_only \
                 --export type=vhost-user-blk,id=e,node-name=f,addr.type=unix,addr.path="$socket",writable=$writable,num-queues=4
 }
 

@@ -15,14 +15,12 @@ backend_socket[calm]=$tmp/calm.sock backend_socket[victim]=$tmp/victim.sock
 until_true 5 listening "$tmp/calm.sock" || give_up "the second socket is not served"
 broker=${backend_pid[broker]}
 
-# shellcheck disable=SC2046
 guest_start calm 2 fio $(disk calm 2)
 has_children() { [ "$(descendants "$broker" | wc -l)" = "$1" ]; }
 children=$(descendants "$broker" | wc -l)
 
 # One visit first: what the broker sets up once is not counted as a leak.
 visit() {
-        # shellcheck disable=SC2046
         guest_start victim 1 small $(disk victim 2)
         check "the victim's disk works" guest victim 'dd if=/dev/urandom of=/dev/vda bs=64k count=16 conv=fsync 2>/dev/null'
 }

@@ -4,7 +4,6 @@
 
 e2e_begin
 backend_block disk "$(image disk 64M)"
-# shellcheck disable=SC2046
 guest_start vm 2 small $(disk disk)
 check "write before the reboot" guest vm 'echo kept over reboot | dd of=/dev/vda bs=512 conv=sync,fsync 2>/dev/null'
 guest_ask vm 'reboot -f'

@@ -26,7 +26,6 @@ check "a second UML mounts it" guest second 'mount /dev/vda /mnt'
 equal "and reads what the first wrote" "$(guest second 'sha256sum </mnt/data')" "$sum"
 guest_kill second
 
-# shellcheck disable=SC2046
 guest_start third 1 small $(disk disk)
 check "QEMU mounts it after UML was killed" guest third 'mount /dev/vda /mnt'
 equal "and reads the same" "$(guest third 'sha256sum </mnt/data')" "$sum"

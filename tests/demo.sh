@@ -1,0 +1,149 @@
+#!/bin/bash
+# Shows what vhost-broker does, on a fresh Debian 12: builds it, gives a disk to a real Linux guest by way of a confined
+# worker, and then asks the kernel what each of its processes may do. Leaves only the build directory (build-demo/) and
+# a cached guest kernel behind.
+set -eu
+cd "$(dirname "$0")/.."
+build="build-demo"
+
+step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+quiet() {
+        local log=$build.log
+        "$@" >"$log" 2>&1 || { tail -n 30 "$log"; echo "demo: failed: $*" >&2; exit 1; }
+        rm -f "$log"
+}
+
+step "Install what is missing"
+tests/install.sh build guest
+
+step "Build (in $build/)"
+[ -f $build/build.ninja ] || quiet meson setup $build -Dtests=disabled --buildtype=debugoptimized
+quiet ninja -C $build
+VHOST_BROKER=$PWD/$build/broker/vhost-broker
+"$VHOST_BROKER" --version
+
+# shellcheck source-path=SCRIPTDIR source=e2e/lib.sh
+. tests/e2e/lib.sh
+step "Get a guest: Debian's cloud kernel and a small initramfs"
+e2e_begin
+echo "kernel $(cut -d_ -f1,2 "$guest_dir/kernel"), not installed, only booted"
+
+step "Start a broker with one disk, boot the guest on it (QEMU without KVM: this takes a while)"
+file=$(image disk 256M)
+backend_block disk "$file" --set Block.Serial=DEMO-DISK
+broker=${backend_pid[disk]}
+cat "$tmp/disk.log"
+# shellcheck disable=SC2046
+guest_start vm 4 fio $(disk disk)
+session=$(named vhost-session "$broker") worker=$(worker_of "$file" "$broker") || give_up "the disk has no worker"
+
+step "What the guest sees"
+show() { guest vm "$1" | sed 's/^/    /'; }
+# shellcheck disable=SC2016
+show 'uname -srm;
+        cd /sys/block/vda;
+        echo "disk    /dev/vda, $(($(cat size) / 2048)) MiB, serial $(cat serial), driver $(basename $(readlink device/driver))";
+        echo "queues  $(ls mq | wc -l), sector size $(cat queue/logical_block_size), cache $(cat queue/write_cache)"'
+show 'mkfs.ext4 -q /dev/vda && mount /dev/vda /mnt && grep /dev/vda /proc/mounts'
+wrote=$(guest vm 'dd if=/dev/urandom of=/mnt/data bs=64k count=512 2>/dev/null; sync; sha256sum </mnt/data')
+read=$(guest vm 'umount /mnt; echo 3 >/proc/sys/vm/drop_caches; mount /dev/vda /mnt; sha256sum </mnt/data')
+echo "    wrote 32 MiB, SHA-256 ${wrote%% *}"
+echo "    read them back after unmounting:"
+echo "                   SHA-256 ${read%% *}"
+[ "$wrote" = "$read" ] || give_up "the guest read back something else than it wrote"
+show 'fio --name=x --filename=/mnt/fio --size=32M --rw=randrw --bs=4k --ioengine=libaio --iodepth=16 --direct=1
+        --verify=crc32c --runtime=20 2>/dev/null | grep -E "^ *(read|write):|err=" | sed "s/^ *//; s/x: (groupid=0, jobs=1): //"'
+
+# --- what the kernel says ---------------------------------------------------------------------------------------------
+field() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$2/status"; }
+
+ancestry() {
+        local pid=$1 depth=$2 child
+        printf '    %*s%s (%s)\n' $((depth * 4)) '' "$(cat "/proc/$pid/comm")" "$pid"
+        # shellcheck disable=SC2013
+        for child in $(cat /proc/"$pid"/task/*/children); do ancestry "$child" $((depth + 1)); done
+}
+
+# Only root may look at what another user's process holds; then nothing here is taken for granted.
+own_namespaces() {
+        local ns own=''
+        for ns in user mnt pid net ipc uts; do
+                readlink "/proc/$1/ns/$ns" >/dev/null 2>&1 || { echo "?"; return; }
+                [ "$(readlink "/proc/$1/ns/$ns")" = "$(readlink "/proc/$$/ns/$ns")" ] || own="$own $ns"
+        done
+        echo "${own:- none}" | cut -c 2-
+}
+
+# The names of the run filters say what they are for; which engine runs is seen from the ring it holds.
+calls() {
+        local profile
+        case $1 in
+        session) profile=session_run ;;
+        worker) if fds "$worker" | grep -q io_uring; then profile=worker_run_blk_uring; else profile=worker_run_blk_sync; fi ;;
+        *) profile=broker_run ;;
+        esac
+        "$VHOST_BROKER" --print-policy=block | awk -v p="$profile:" '$1 == p { n = $2 } END { print n ? n : "-" }'
+}
+
+fds() {
+        local fd
+        for fd in /proc/"$1"/fd/*; do
+                if [ ! -L "$fd" ]; then echo "?"
+                elif [ "$fd" -ef "$file" ]; then echo disk
+                else readlink "$fd" | sed 's/:\[[0-9]*\]$//; s/^anon_inode:\[*//; s/\]$//; s/^\/memfd:\([^ ]*\).*/memfd \1/'
+                fi
+        done | sort | uniq -c | awk '{ n = $1; $1 = ""; printf "%s%d%s", sep, n, $0; sep = ", " } END { print "" }'
+}
+
+row() { printf '    %-22s %-18s %-18s %-18s\n' "$@"; }
+column() {      # column WHAT FUNCTION...: one value a process
+        local what=$1
+        shift
+        row "$what" "$("$@" "$broker")" "$("$@" "$session")" "$("$@" "$worker")"
+}
+root_entries() {
+        case $(own_namespaces "$1") in
+        *mnt*) find "/proc/$1/root/" -mindepth 1 | wc -l ;;
+        *\?*) echo "?" ;;
+        *) echo "the host's" ;;
+        esac
+}
+mode() { case $(field Seccomp "$1") in 2) echo filter ;; *) echo off ;; esac; }
+no_new_privs() { case $(field NoNewPrivs "$1") in 1) echo yes ;; *) echo no ;; esac; }
+
+step "Its processes"
+ancestry "$broker" 0
+
+step "What each may do, as /proc tells"
+row "" broker session worker
+column "pid" echo
+column "uid on the host" field Uid
+column "capabilities, in force" field CapEff
+column "   and at most" field CapBnd
+column "no new privileges" no_new_privs
+column "seccomp" mode
+column "   filters" field Seccomp_filters
+row "   allowed calls" "$(calls broker)" "$(calls session)" "$(calls worker)"
+column "own namespaces" own_namespaces
+column "files it can name" root_entries
+column "memory resident, KiB" rss_kib
+echo
+for name in broker session worker; do
+        printf '    open in the %-8s %s\n' "$name:" "$(fds "${!name}")"
+done
+
+confined() {
+        [ "$(field CapEff "$1")$(field CapBnd "$1")" = 00000000000000000000000000000000 ] || return 1
+        [ "$(field NoNewPrivs "$1")$(field Seccomp "$1")" = 12 ] || return 1
+        case $(root_entries "$1") in 0 | \?) return 0 ;; *) return 1 ;; esac
+}
+for pid in "$session" "$worker"; do
+        confined "$pid" || give_up "process $pid is not confined as it should be"
+done
+
+step "End"
+calls=$(calls worker)
+guest_off vm
+e2e_end >/dev/null || give_up "something was left behind"
+echo "The guest is off and everything is gone again. Its disk was served by process $worker: no file to name,"
+echo "no capability, $calls system calls, and nothing open but what stands above."

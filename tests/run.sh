@@ -1,0 +1,106 @@
+#!/bin/bash
+# Installs what is missing, builds with both compilers, runs all tests, also sanitized, and the fuzzers for a moment.
+# Usage: tests/run.sh [--quick] [--no-install]      --quick: one compiler, and nothing that boots a guest
+# The last line counts tests; a build is one as well. Logs are left in build-*/meson-logs/.
+set -eu
+export LC_ALL=C
+cd "$(dirname "$0")/.."
+
+fuzz_seconds=20         # for each target
+quick='' install=yes
+for option; do
+        case $option in
+        --quick) quick=yes ;;
+        --no-install) install='' ;;
+        *) echo "usage: tests/run.sh [--quick] [--no-install]" >&2; exit 2 ;;
+        esac
+done
+
+passed=0 failed=0 skipped=0 what_failed=''
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+trap 'exit 1' INT TERM HUP
+
+step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
+
+lost() { failed=$((failed + 1)); what_failed="$what_failed
+    $*"; echo "FAILED: $*"; }
+
+# attempt WHAT COMMAND...: one test that is a command; shows what it said only if it fails.
+attempt() {
+        local what=$1
+        shift
+        if "$@" </dev/null >"$out" 2>&1; then
+                passed=$((passed + 1))
+                echo "ok: $what"
+        else
+                tail -n 60 "$out"
+                lost "$what"
+                return 1
+        fi
+}
+
+# build DIR SETUP-OPTIONS...: from scratch where the options are not the ones of last time.
+build() {
+        local dir=$1
+        shift
+        if [ "$(cat "$dir/options" 2>/dev/null)" != "${CC:-} $*" ]; then
+                rm -rf "$dir"
+                attempt "set up $dir" meson setup "$dir" "$@" || return 1
+                echo "${CC:-} $*" >"$dir/options"
+        fi
+        attempt "build $dir without a warning" ninja -C "$dir"
+}
+
+# run_tests DIR TEST-OPTIONS...: counts as meson does.
+run_tests() {
+        local dir=$1 n status=0 before=$failed
+        shift
+        meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null >"$out" 2>&1 || status=$?
+        cat "$out"
+        count() { n=$(sed -n "s/^$1: *\([0-9]*\) *$/\1/p" "$out" | tail -n 1); n=${n:-0}; }
+        count Ok && passed=$((passed + n))
+        count Skipped && skipped=$((skipped + n))
+        for n in "Expected Fail" "Unexpected Pass" Fail Timeout; do
+                count "$n" && failed=$((failed + n))
+        done
+        if [ "$failed" != "$before" ]; then
+                what_failed="$what_failed
+$(sed -n "s|^ *[0-9]*/[0-9]* \(.*\) \(FAIL\|TIMEOUT\|ERROR\) .*|    $dir: \1|p" "$out")"
+        elif [ "$status" != 0 ]; then
+                lost "meson test in $dir"
+        fi
+}
+
+if [ -n "$install" ]; then
+        step "Install"
+        tests/install.sh
+fi
+if [ "$(id -u)" != 0 ]; then
+        echo "Not root: tests of a broker that starts as root (its own uid for each process) are skipped."
+fi
+
+step "gcc"
+if CC=gcc build build-gcc -Dwerror=true; then
+        if [ -n "$quick" ]; then
+                run_tests build-gcc --no-suite e2e
+        elif attempt "make the guest" tests/e2e/guest.sh; then
+                run_tests build-gcc
+        fi
+fi
+if [ -z "$quick" ]; then
+        step "clang"
+        CC=clang build build-clang -Dwerror=true && run_tests build-clang --no-suite e2e
+        step "gcc with address and undefined-behaviour sanitizers"
+        CC=gcc build build-asan -Dwerror=true -Db_sanitize=address,undefined &&
+                run_tests build-asan --no-suite e2e --timeout-multiplier 4
+        if [ -x tests/fuzz/run.sh ]; then
+                step "fuzz"
+                attempt "fuzz each target for $fuzz_seconds s" tests/fuzz/run.sh "$fuzz_seconds" || true
+        fi
+fi
+
+step "Done"
+[ -z "$what_failed" ] || echo "Failed:$what_failed"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
