@@ -1,0 +1,220 @@
+/*
+ * Gathers chains and walks them. Every descriptor is copied once and judged in private memory; loops are bounded by
+ * the vring's size, never by what the guest wrote.
+ */
+#include "chain.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct gathering {
+        const struct chain_source *source;
+        unsigned n;     /* parts so far */
+        unsigned n_out; /* of them readable by the device */
+        unsigned descs;
+        uint64_t len, out_len; /* bytes */
+        struct chain_fault *fault;
+};
+
+static int fault(struct gathering *g, int error, const char *what, uint64_t value)
+{
+        *g->fault = (struct chain_fault){ what, value };
+        return error;
+}
+
+/* Two loads, no more: the guest may rewrite it meanwhile. */
+static struct vring_desc desc_copy(const struct vring_desc *shared)
+{
+        const volatile uint64_t *from = (const volatile uint64_t *) shared;
+        union {
+                uint64_t half[2];
+                struct vring_desc desc;
+        } copy = { .half = { from[0], from[1] } };
+
+        return copy.desc;
+}
+
+static int gather_parts(struct gathering *g, struct gpa from, uint64_t len)
+{
+        while (len) {
+                struct span part;
+
+                if (g->n == CHAIN_PARTS_MAX)
+                        return fault(g, -E2BIG, "chain of more than 0x%llx parts", CHAIN_PARTS_MAX);
+                if (guest_span_part(g->source->mem, from, len, &part) < 0)
+                        return fault(g, -EFAULT, "descriptor address 0x%llx outside of guest memory", from.at);
+                g->source->scratch->part[g->n++] = (struct iovec){ part.at, part.len };
+                from.at += part.len;
+                len -= part.len;
+        }
+        return 0;
+}
+
+static int gather_buffer(struct gathering *g, const struct vring_desc *desc)
+{
+        bool write = le16toh(desc->flags) & VRING_DESC_F_WRITE;
+        uint32_t len = le32toh(desc->len);
+        struct gpa from = { le64toh(desc->addr) };
+        int r;
+
+        if (!write && g->n > g->n_out)
+                return fault(g, -EINVAL, "readable descriptor 0x%llx after a writable one", from.at);
+        if (g->len + len > UINT32_MAX)
+                return fault(g, -EINVAL, "chain of 0x%llx bytes", g->len + len);
+        if (len && from.at + len - 1 < from.at)
+                return fault(g, -EFAULT, "descriptor address 0x%llx wraps", from.at);
+        r = gather_parts(g, from, len);
+        if (r < 0)
+                return r;
+        g->len += len;
+        if (!write) {
+                g->n_out = g->n;
+                g->out_len = g->len;
+        }
+        return 0;
+}
+
+/* An indirect table is copied whole before its first entry is looked at. */
+static int gather_table(struct gathering *g, const struct vring_desc *desc)
+{
+        struct vring_desc *table = g->source->scratch->table;
+        struct gpa from = { le64toh(desc->addr) };
+        uint32_t len = le32toh(desc->len);
+        uint32_t n = len / sizeof(*table);
+        uint16_t i = 0;
+
+        if (!g->source->indirect)
+                return fault(g, -EINVAL, "indirect descriptor 0x%llx, not negotiated", from.at);
+        if (le16toh(desc->flags) & VRING_DESC_F_NEXT)
+                return fault(g, -EINVAL, "indirect descriptor 0x%llx with NEXT", from.at);
+        if (len == 0 || len % sizeof(*table) || n > CHAIN_DESCS_MAX)
+                return fault(g, -EINVAL, "indirect table of 0x%llx bytes", len);
+        if (from.at + len - 1 < from.at || guest_read(g->source->mem, from, table, len) < 0)
+                return fault(g, -EFAULT, "indirect table 0x%llx outside of guest memory", from.at);
+        for (;;) {
+                uint16_t flags = le16toh(table[i].flags);
+                int r;
+
+                if (flags & VRING_DESC_F_INDIRECT)
+                        return fault(g, -EINVAL, "indirect descriptor inside of table 0x%llx", from.at);
+                if (++g->descs > CHAIN_DESCS_MAX)
+                        return fault(g, -E2BIG, "chain of more than 0x%llx descriptors", CHAIN_DESCS_MAX);
+                r = gather_buffer(g, &table[i]);
+                if (r < 0 || !(flags & VRING_DESC_F_NEXT))
+                        return r;
+                i = le16toh(table[i].next);
+                if (i >= n)
+                        return fault(g, -EINVAL, "next 0x%llx beyond its indirect table", i);
+        }
+}
+
+static int gather(struct gathering *g, uint16_t head)
+{
+        uint16_t i = head;
+
+        for (uint32_t walked = 0; walked < g->source->size; walked++) {
+                struct vring_desc desc = desc_copy(&g->source->desc[i]);
+                uint16_t flags = le16toh(desc.flags);
+                int r;
+
+                if (flags & VRING_DESC_F_INDIRECT)
+                        return gather_table(g, &desc);
+                if (++g->descs > CHAIN_DESCS_MAX)
+                        break;
+                r = gather_buffer(g, &desc);
+                if (r < 0 || !(flags & VRING_DESC_F_NEXT))
+                        return r;
+                i = le16toh(desc.next);
+                if (i >= g->source->size)
+                        return fault(g, -EINVAL, "next 0x%llx beyond the vring", i);
+        }
+        return fault(g, -E2BIG, "chain longer than its vring, from descriptor 0x%llx", head);
+}
+
+int chain_gather(const struct chain_source *source, uint16_t head, struct iovec *spill, struct chain *ret_chain,
+                 struct chain_fault *ret_fault)
+{
+        struct gathering g = { .source = source, .fault = ret_fault };
+        struct iovec *parts;
+        int r = gather(&g, head);
+
+        if (r < 0)
+                return r;
+        parts = g.n <= CHAIN_PARTS_INLINE ? ret_chain->parts : spill;
+        memcpy(parts, source->scratch->part, g.n * sizeof(*parts));
+        ret_chain->head = head;
+        ret_chain->out = (struct chain_cursor){ parts, g.n_out, g.out_len };
+        ret_chain->in = (struct chain_cursor){ parts + g.n_out, g.n - g.n_out, g.len - g.out_len };
+        return 0;
+}
+
+/* The first part of a cursor, at most n bytes of it. */
+static struct iovec first_part(const struct chain_cursor *cursor, uint64_t n)
+{
+        struct iovec part = cursor->part[0];
+
+        if (part.iov_len > n)
+                part.iov_len = n;
+        return part;
+}
+
+void chain_skip(struct chain_cursor *cursor, uint64_t n)
+{
+        cursor->left -= n;
+        while (n) {
+                struct iovec part = first_part(cursor, n);
+
+                n -= part.iov_len;
+                cursor->part[0].iov_base = (char *) cursor->part[0].iov_base + part.iov_len;
+                cursor->part[0].iov_len -= part.iov_len;
+                if (cursor->part[0].iov_len == 0) {
+                        cursor->part++;
+                        cursor->n--;
+                }
+        }
+}
+
+int chain_get(struct chain_cursor *from, void *to, uint64_t n)
+{
+        if (n > from->left)
+                return -ENODATA;
+        while (n) {
+                struct iovec part = first_part(from, n);
+
+                memcpy(to, part.iov_base, part.iov_len);
+                to = (char *) to + part.iov_len;
+                n -= part.iov_len;
+                chain_skip(from, part.iov_len);
+        }
+        return 0;
+}
+
+int chain_put(struct chain_cursor *to, const void *from, uint64_t n)
+{
+        if (n > to->left)
+                return -ENOSPC;
+        while (n) {
+                struct iovec part = first_part(to, n);
+
+                memcpy(part.iov_base, from, part.iov_len);
+                from = (const char *) from + part.iov_len;
+                n -= part.iov_len;
+                chain_skip(to, part.iov_len);
+        }
+        return 0;
+}
+
+int chain_tail(struct chain_cursor *cursor, uint8_t **ret_byte)
+{
+        struct iovec *last;
+
+        if (cursor->left == 0)
+                return -ENOSPC;
+        last = &cursor->part[cursor->n - 1];
+        last->iov_len--;
+        cursor->left--;
+        *ret_byte = (uint8_t *) last->iov_base + last->iov_len;
+        if (last->iov_len == 0)
+                cursor->n--;
+        return 0;
+}

@@ -1,0 +1,75 @@
+/*
+ * A chain: the descriptors of one request, judged and turned into spans of ours; what the guest may read and write
+ * of it is consumed through cursors, whatever the layout of its descriptors is (virtio 1.3, 2.6.4).
+ */
+#pragma once
+
+#include "guest_mem.h"
+#include "virtio.h"
+
+struct vring;
+
+enum {
+        CHAIN_DESCS_MAX = 1024, /* descriptors of one chain; also the largest vring */
+        CHAIN_PARTS_MAX = CHAIN_DESCS_MAX + 64, /* spans of one chain: a descriptor may cross regions */
+        CHAIN_PARTS_INLINE = 6,
+};
+
+/* What is left of one side of a chain. It consumes its parts in place. */
+struct chain_cursor {
+        struct iovec *part;
+        unsigned n;
+        uint64_t left; /* bytes */
+};
+
+struct chain {
+        struct vring *vring;
+        uint16_t head;
+        bool taken; /* from its fetch until its used entry is published */
+        struct chain_cursor out; /* for the device to read */
+        struct chain_cursor in;  /* for the device to write */
+        struct iovec parts[CHAIN_PARTS_INLINE];
+};
+
+/* Private copies while a chain is gathered; one per loop. */
+struct chain_scratch {
+        struct iovec part[CHAIN_PARTS_MAX];
+        struct vring_desc table[CHAIN_DESCS_MAX];
+};
+
+/* What a chain comes from. */
+struct chain_source {
+        const struct guest_mem *mem;
+        const struct vring_desc *desc; /* in guest memory: read once */
+        uint32_t size;                 /* entries */
+        bool indirect;                 /* INDIRECT_DESC was acked */
+        struct chain_scratch *scratch;
+};
+
+/* Why a chain was refused, for the log. */
+struct chain_fault {
+        const char *what; /* a format with one uint64_t as hexadecimal */
+        uint64_t value;
+};
+
+/*
+ * Gathers the chain that starts at `head` (< size) into ret_chain's cursors; `spill` takes CHAIN_PARTS_MAX parts if
+ * they do not fit inline. -EINVAL, -EFAULT, -E2BIG: malformed, *ret_fault says how (virtio 1.3, 2.7.5).
+ */
+int chain_gather(const struct chain_source *source, uint16_t head, struct iovec *spill, struct chain *ret_chain,
+                 struct chain_fault *ret_fault);
+
+/* Copies n bytes out of the guest's part. -ENODATA: shorter, and nothing was consumed. */
+int chain_get(struct chain_cursor *from, void *to, uint64_t n);
+
+/* Copies n bytes into the guest's part. -ENOSPC: shorter, and nothing was written. */
+int chain_put(struct chain_cursor *to, const void *from, uint64_t n);
+
+/* Takes the last byte away from a cursor. -ENOSPC: it has none. */
+int chain_tail(struct chain_cursor *cursor, uint8_t **ret_byte);
+
+/* Consumes n <= left bytes. */
+void chain_skip(struct chain_cursor *cursor, uint64_t n);
+
+/* For devices: gives a chain back, with the bytes written into it (virtio 1.3, 2.7.8); vring.c. The chain is gone. */
+void chain_done(struct chain *chain, uint32_t written);

@@ -1,0 +1,193 @@
+/*
+ * In-flight tracking of split rings. The order of stores is the protocol: a crash may come between any two of them,
+ * and the release fences keep the compiler and the reader on another core to that order.
+ */
+#include "inflight.h"
+
+#include "virtio.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const uint16_t version = 1;
+
+static uint64_t bytes_needed(const struct ipc_inflight *what)
+{
+        return what->queues * vu_inflight_bytes(what->queue_size, false);
+}
+
+static int area_check(const struct ipc_inflight *what, int fd)
+{
+        struct stat file;
+        uint64_t end;
+
+        if (what->queues == 0 || what->queues > VU_VRING_INDEX_MASK + 1 || what->queue_size == 0 ||
+            what->queue_size > VRING_SIZE_MAX || what->size < bytes_needed(what) || what->offset % 8)
+                return -EINVAL;
+        if (__builtin_add_overflow(what->offset, what->size, &end))
+                return -EINVAL;
+        if (syscall(SYS_fstat, fd, &file) < 0)
+                return -errno;
+        return S_ISREG(file.st_mode) && file.st_size >= 0 && end <= (uint64_t) file.st_size ? 0 : -EINVAL;
+}
+
+int inflight_area_map(const struct ipc_inflight *what, int fd, struct inflight_area *ret_area)
+{
+        uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE);
+        uint64_t skip = what->offset % page;
+        size_t len = (size_t) (bytes_needed(what) + skip); /* the rest of the area is no business of ours */
+        void *map;
+        int r;
+
+        r = area_check(what, fd);
+        if (r < 0)
+                return r;
+        map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t) (what->offset - skip));
+        if (map == MAP_FAILED)
+                return -errno;
+        *ret_area = (struct inflight_area){ .base = (char *) map + skip, .map = map, .map_len = len,
+                                            .queues = what->queues, .queue_size = what->queue_size };
+        return 0;
+}
+
+void inflight_area_done(struct inflight_area *area)
+{
+        if (area->map)
+                munmap(area->map, area->map_len);
+        *area = (struct inflight_area){ 0 };
+}
+
+int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight)
+{
+        char *part;
+
+        *ret_inflight = (struct inflight){ 0 };
+        if (!area->base)
+                return 0;
+        if (index >= area->queues || size > area->queue_size)
+                return -EINVAL;
+        part = area->base + index * vu_inflight_bytes(area->queue_size, false);
+        *ret_inflight = (struct inflight){ .header = (void *) part, .size = (uint16_t) size,
+                                           .desc = (void *) (part + sizeof(struct vu_inflight_split)) };
+        return 0;
+}
+
+bool inflight_begun(const struct inflight *inflight)
+{
+        return inflight->header && *(volatile uint16_t *) &inflight->header->version != 0;
+}
+
+void inflight_begin(struct inflight *inflight, uint16_t used_idx)
+{
+        if (!inflight->header)
+                return;
+        inflight->header->version = 0;
+        atomic_thread_fence(memory_order_release);
+        for (unsigned i = 0; i < inflight->size; i++)
+                if (inflight->desc[i].inflight)
+                        inflight->desc[i].inflight = 0;
+        inflight->header->features = 0;
+        inflight->header->desc_num = inflight->size;
+        inflight->header->last_batch_head = 0;
+        inflight->header->used_idx = used_idx;
+        inflight->counter = 0;
+        atomic_thread_fence(memory_order_release);
+        inflight->header->version = version;
+}
+
+/* The predecessor published its last batch and died before it had settled it all: settle it. */
+static int settle_last_batch(struct inflight *inflight, uint16_t used_idx)
+{
+        volatile struct vu_inflight_split *header = inflight->header;
+        uint16_t missing = used_idx - header->used_idx;
+        uint16_t at = header->last_batch_head;
+
+        if (missing > inflight->size)
+                return -EPROTO;
+        for (; missing; missing--) {
+                volatile struct vu_inflight_split_desc *desc;
+
+                if (at >= inflight->size)
+                        return -EPROTO;
+                desc = &inflight->desc[at];
+                desc->inflight = 0;
+                at = desc->next;
+        }
+        atomic_thread_fence(memory_order_release);
+        header->used_idx = used_idx;
+        return 0;
+}
+
+/* Puts a head where its counter belongs. The counters are copied into `ages`, for the area may change meanwhile. */
+static void insert_by_age(uint64_t *ages, uint16_t *heads, unsigned n, uint64_t age, uint16_t head)
+{
+        for (; n > 0 && ages[n - 1] > age; n--) {
+                ages[n] = ages[n - 1];
+                heads[n] = heads[n - 1];
+        }
+        ages[n] = age;
+        heads[n] = head;
+}
+
+int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_heads, unsigned *ret_n)
+{
+        size_t room = inflight->size * sizeof(uint64_t);
+        uint64_t *ages;
+        unsigned n = 0;
+        int r;
+
+        if (*(volatile uint16_t *) &inflight->header->desc_num != inflight->size)
+                return -EPROTO;
+        r = settle_last_batch(inflight, used_idx);
+        if (r < 0)
+                return r;
+        ages = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (ages == MAP_FAILED)
+                return -errno;
+        for (unsigned i = 0; i < inflight->size; i++) {
+                volatile struct vu_inflight_split_desc *desc = &inflight->desc[i];
+
+                if (desc->inflight == 1)
+                        insert_by_age(ages, ret_heads, n++, desc->counter, (uint16_t) i);
+        }
+        inflight->counter = n ? ages[n - 1] + 1 : 0;
+        munmap(ages, room);
+        *ret_n = n;
+        return 0;
+}
+
+void inflight_take(struct inflight *inflight, uint16_t head)
+{
+        if (!inflight->header)
+                return;
+        inflight->desc[head].counter = inflight->counter++;
+        atomic_thread_fence(memory_order_release);
+        inflight->desc[head].inflight = 1;
+}
+
+void inflight_prepare(struct inflight *inflight, const uint16_t *heads, unsigned n)
+{
+        if (!inflight->header)
+                return;
+        for (unsigned i = 0; i < n; i++) {
+                inflight->desc[heads[i]].next = inflight->header->last_batch_head;
+                atomic_thread_fence(memory_order_release);
+                inflight->header->last_batch_head = heads[i];
+        }
+        atomic_thread_fence(memory_order_release);
+}
+
+void inflight_settle(struct inflight *inflight, const uint16_t *heads, unsigned n, uint16_t used_idx)
+{
+        if (!inflight->header)
+                return;
+        atomic_thread_fence(memory_order_release);
+        for (unsigned i = 0; i < n; i++)
+                inflight->desc[heads[i]].inflight = 0;
+        atomic_thread_fence(memory_order_release);
+        inflight->header->used_idx = used_idx;
+}

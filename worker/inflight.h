@@ -1,0 +1,53 @@
+/*
+ * In-flight tracking: which requests were taken and not completed, kept where a crash of ours cannot reach it
+ * (vhost-user, "Inflight I/O tracking"). The front-end can write the area too: nothing read from it is believed.
+ */
+#pragma once
+
+#include "ipc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The mapped area of all vrings. */
+struct inflight_area {
+        char *base; /* NULL: no area, no tracking */
+        void *map;
+        size_t map_len;
+        uint32_t queues, queue_size;
+};
+
+/* One vring's part of it. */
+struct inflight {
+        struct vu_inflight_split *header; /* NULL: not tracked */
+        struct vu_inflight_split_desc *desc;
+        uint64_t counter; /* of the next request */
+        uint16_t size;
+};
+
+/* Maps an area; the fd is borrowed. -EINVAL: too small for what it claims, no regular file, unaligned. */
+int inflight_area_map(const struct ipc_inflight *what, int fd, struct inflight_area *ret_area);
+void inflight_area_done(struct inflight_area *area);
+
+/* The part of one vring of `size` entries; without an area, one that tracks nothing. -EINVAL: outside of the area. */
+int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight);
+
+/* Was it ever begun? */
+bool inflight_begun(const struct inflight *inflight);
+
+/* Begins anew: nothing is in flight. */
+void inflight_begin(struct inflight *inflight, uint16_t used_idx);
+
+/*
+ * Completes what a predecessor left half done and finds what it had taken, oldest first; ret_heads has room for
+ * `size` heads, each below size. -EPROTO: the area contradicts itself or the vring.
+ */
+int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_heads, unsigned *ret_n);
+
+/* A request was taken. */
+void inflight_take(struct inflight *inflight, uint16_t head);
+
+/* Around the store of the used index that publishes n requests: prepare before it, settle after it. */
+void inflight_prepare(struct inflight *inflight, const uint16_t *heads, unsigned n);
+void inflight_settle(struct inflight *inflight, const uint16_t *heads, unsigned n, uint16_t used_idx);

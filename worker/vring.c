@@ -1,0 +1,182 @@
+/*
+ * A vring's work: take chains, give them back, publish in batches, call the guest. Belongs to one loop; its
+ * configuration (vring_config.c) changes only while that loop is parked.
+ */
+#include "vring.h"
+
+#include "vring_fds.h"
+#include "vring_internal.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static struct chain *request_of(const struct vring *vr, uint16_t head)
+{
+        return (struct chain *) (vr->requests + head * vr->stride);
+}
+
+void vring_turn(struct vring *vr, enum vring_event event)
+{
+        vr->state = vring_state_after(vr->state, event);
+}
+
+void vring_break(struct vring *vr, int error, const struct chain_fault *fault)
+{
+        char what[LOG_TEXT_MAX / 2];
+
+        vring_turn(vr, VRING_FAULT);
+        if (fd_has(&vr->kick))
+                loop_unwatch(vr->loop, vr->kick.num);
+        snprintf(what, sizeof(what), fault->what, (unsigned long long) fault->value);
+        log_warning(&vr->worker->log, "vring %u: %s: %s", vr->index, what, log_errno(error));
+        call_fire(vr->err.num);
+        link_vring_broken(vr->worker, vr->index, error);
+}
+
+/* Turns the descriptors of one head into a request; breaks the vring if they are malformed. */
+static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chain)
+{
+        const struct chain_source source = { .mem = &vr->worker->mem, .desc = vr->desc, .size = vr->size,
+                                             .indirect = vr->indirect, .scratch = vr->loop->scratch };
+        struct chain_fault fault = { "head 0x%llx is in flight already", head };
+        struct chain *chain = request_of(vr, head);
+        int r = -EPROTO;
+
+        if (!chain->taken)
+                r = chain_gather(&source, head, vr->spill + head * (size_t) CHAIN_PARTS_MAX, chain, &fault);
+        if (r < 0) {
+                vring_break(vr, r, &fault);
+                return r;
+        }
+        chain->vring = vr;
+        chain->taken = true;
+        vr->busy++;
+        *ret_chain = chain;
+        return 0;
+}
+
+/* Fetches the next request. -EAGAIN: none; -errno: the vring is broken now. */
+static int vring_take(struct vring *vr, struct chain **ret_chain)
+{
+        struct chain_fault fault;
+        uint16_t head;
+        int r = vr->format->next(vr, &head, &fault);
+
+        if (r == -EAGAIN)
+                return r;
+        if (r < 0) {
+                vring_break(vr, r, &fault);
+                return r;
+        }
+        r = vring_gather(vr, head, ret_chain);
+        if (r < 0)
+                return r;
+        inflight_take(&vr->inflight, head);
+        vr->next_avail++;
+        return 0;
+}
+
+static void vring_hand_over(struct vring *vr, struct chain *chain)
+{
+        vr->worker->device->serve(vr->loop->local, chain);
+}
+
+/* What a predecessor had taken comes first, and even while the vring drains: it counts as taken. */
+static bool vring_serve_again(struct vring *vr)
+{
+        struct chain *chain;
+        bool worked = false;
+
+        while (vr->next_again < vr->n_again && vr->state != BROKEN) {
+                if (vring_gather(vr, vr->again[vr->next_again++], &chain) == 0)
+                        vring_hand_over(vr, chain);
+                worked = true;
+        }
+        return worked;
+}
+
+/* Nothing left: either we look again by ourselves (polling), or the guest must kick. True: there is more after all. */
+static bool vring_rest(struct vring *vr)
+{
+        return !vr->loop->polling && vr->format->ask_kicks(vr);
+}
+
+bool vring_serve(struct vring *vr)
+{
+        struct chain *chain;
+        bool worked = false;
+
+        vr->kicked = false;
+        if (vring_live(vr) || (vr->drains && vring_state_started(vr->state)))
+                worked = vring_serve_again(vr);
+        if (!vring_live(vr))
+                return worked;
+        vr->format->refuse_kicks(vr);
+        for (int budget = VRING_BUDGET; budget > 0; budget--) {
+                int r = vring_take(vr, &chain);
+
+                if (r == 0) {
+                        vring_hand_over(vr, chain);
+                        worked = true;
+                } else if (r != -EAGAIN || !vring_rest(vr)) {
+                        return worked || r != -EAGAIN;
+                }
+        }
+        vr->kicked = true;
+        return true;
+}
+
+/* A broken vring takes its results to the grave: its memory may be gone, and a successor repeats the requests. */
+void chain_done(struct chain *chain, uint32_t written)
+{
+        struct vring *vr = chain->vring;
+
+        if (vr->state != BROKEN)
+                vr->format->put(vr, chain->head, written);
+        vr->done[vr->n_done++] = chain->head;
+}
+
+static void vring_release_done(struct vring *vr)
+{
+        for (unsigned i = 0; i < vr->n_done; i++)
+                request_of(vr, vr->done[i])->taken = false;
+        vr->busy -= vr->n_done;
+        vr->n_done = 0;
+}
+
+static void vring_publish_done(struct vring *vr)
+{
+        inflight_prepare(&vr->inflight, vr->done, vr->n_done);
+        vr->format->publish(vr);
+        inflight_settle(&vr->inflight, vr->done, vr->n_done, vr->used_idx);
+}
+
+bool vring_publish(struct vring *vr)
+{
+        if (vr->n_done == 0 && !vr->call_due)
+                return false;
+        if (vr->state != BROKEN) {
+                if (vr->n_done)
+                        vring_publish_done(vr);
+                if (vr->format->wants_call(vr) || vr->call_due)
+                        call_fire(vr->call.num);
+        }
+        vr->call_due = false;
+        vring_release_done(vr);
+        if (vr->drains && vring_idle(vr))
+                loop_wake(&vr->worker->loop[0]);
+        return true;
+}
+
+void vring_kicked(struct vring *vr)
+{
+        if (vr->kick_drains && fd_has(&vr->kick))
+                kick_drain(vr->kick.num);
+        vr->kicked = true;
+}
+
+bool vring_idle(const struct vring *vr)
+{
+        return vr->busy == 0 && (vr->next_again == vr->n_again || vr->state == BROKEN);
+}

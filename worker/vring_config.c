@@ -1,0 +1,206 @@
+/*
+ * A vring's life: start, drain, stop, enable, descriptors, memory that moves. Called by the first loop while all
+ * others are parked.
+ */
+#include "vring.h"
+
+#include "vring_fds.h"
+#include "vring_internal.h"
+#include "worker.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+void vring_init(struct vring *vr, struct worker *worker, struct loop *loop, uint32_t index)
+{
+        *vr = (struct vring){ .index = index, .format = &vring_split, .worker = worker, .loop = loop,
+                              .kick = FD_NONE, .call = FD_NONE, .err = FD_NONE };
+}
+
+static size_t align_up(size_t bytes, size_t align)
+{
+        return (bytes + align - 1) / align * align;
+}
+
+/* Room for every request that can be in flight; pages that no request touches cost nothing. */
+static int vring_make_room(struct vring *vr)
+{
+        size_t stride = align_up(vr->worker->device->request_bytes, 64);
+        size_t requests = vr->size * stride, heads = align_up(vr->size * sizeof(uint16_t), 64);
+        size_t len = requests + 2 * heads + vr->size * CHAIN_PARTS_MAX * sizeof(struct iovec);
+        char *room = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+        if (room == MAP_FAILED)
+                return -errno;
+        vr->room = room;
+        vr->room_len = len;
+        vr->requests = room;
+        vr->stride = stride;
+        vr->done = (uint16_t *) (room + requests);
+        vr->again = (uint16_t *) (room + requests + heads);
+        vr->spill = (struct iovec *) (room + requests + 2 * heads);
+        return 0;
+}
+
+/* Gives up all that vring_start() made; keeps the base. */
+static void vring_clear(struct vring *vr)
+{
+        if (fd_has(&vr->kick))
+                loop_unwatch(vr->loop, vr->kick.num);
+        fd_close(&vr->kick);
+        fd_close(&vr->call);
+        fd_close(&vr->err);
+        if (vr->room)
+                munmap(vr->room, vr->room_len);
+        vr->room = NULL;
+        vr->inflight = (struct inflight){ 0 };
+        vr->n_done = vr->busy = vr->n_again = vr->next_again = 0;
+        vr->kicked = vr->call_due = vr->drains = false;
+}
+
+/* Where to go on: from the in-flight area and the ring, or from the base that the front-end names. */
+static int vring_find_position(struct vring *vr, const struct ipc_vring_start *what)
+{
+        uint16_t used = vr->format->used(vr);
+        int r = inflight_of(&vr->worker->area, vr->index, vr->size, &vr->inflight);
+
+        if (r < 0)
+                return r;
+        vr->next_avail = (uint16_t) what->base;
+        if (what->resume && inflight_begun(&vr->inflight)) {
+                r = inflight_resume(&vr->inflight, used, vr->again, &vr->n_again);
+                if (r < 0)
+                        return r;
+                vr->next_avail = used + (uint16_t) vr->n_again;
+        } else {
+                inflight_begin(&vr->inflight, used);
+        }
+        vr->seen_avail = vr->next_avail;
+        vr->used_idx = used;
+        vr->signalled_valid = false;
+        vr->call_due = what->resume;
+        return 0;
+}
+
+static int vring_adopt_kick(struct vring *vr)
+{
+        int r;
+
+        if (!fd_has(&vr->kick))
+                return 0;
+        r = kick_adopt(vr->kick.num, &vr->kick_drains);
+        return r < 0 ? r : loop_watch_kick(vr->loop, vr, vr->kick.num);
+}
+
+static int vring_adopt_fds(struct vring *vr)
+{
+        int r = fd_has(&vr->call) ? call_adopt(vr->call.num) : 0;
+
+        if (r == 0 && fd_has(&vr->err))
+                r = call_adopt(vr->err.num);
+        return r < 0 ? r : vring_adopt_kick(vr);
+}
+
+static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
+{
+        int r;
+
+        if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (what->size & (what->size - 1)))
+                return -EINVAL;
+        vr->size = what->size;
+        vr->desc_at = (struct uva){ what->desc };
+        vr->avail_at = (struct uva){ what->avail };
+        vr->used_at = (struct uva){ what->used };
+        vr->event_idx = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
+        vr->indirect = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
+        r = vr->format->resolve(vr);
+        if (r == 0)
+                r = vring_make_room(vr);
+        if (r == 0)
+                r = vring_find_position(vr, what);
+        return r < 0 ? r : vring_adopt_fds(vr);
+}
+
+int vring_start(struct vring *vr, const struct ipc_vring_start *what, struct fd kick, struct fd call, struct fd err)
+{
+        int r = -EBUSY;
+
+        if (vring_state_started(vr->state) || vr->state == BROKEN) {
+                fd_close(&kick);
+                fd_close(&call);
+                fd_close(&err);
+                return r;
+        }
+        vr->kick = kick;
+        vr->call = call;
+        vr->err = err;
+        r = vring_set_up(vr, what);
+        if (r < 0) {
+                vring_clear(vr);
+                return r;
+        }
+        vring_turn(vr, VRING_START);
+        vring_turn(vr, what->enabled ? VRING_ENABLE : VRING_DISABLE);
+        vr->kicked = true;
+        return 0;
+}
+
+void vring_drain(struct vring *vr)
+{
+        vr->drains = true;
+        vr->kicked = true;
+}
+
+void vring_resume(struct vring *vr)
+{
+        vr->drains = false;
+        vr->kicked = true;
+}
+
+uint32_t vring_stop(struct vring *vr)
+{
+        vring_clear(vr);
+        vring_turn(vr, VRING_STOP);
+        return vr->next_avail;
+}
+
+void vring_enable(struct vring *vr, bool enabled)
+{
+        vring_turn(vr, enabled ? VRING_ENABLE : VRING_DISABLE);
+        vr->kicked = true;
+}
+
+static int vring_replace_kick(struct vring *vr, struct fd fd)
+{
+        if (fd_has(&vr->kick))
+                loop_unwatch(vr->loop, vr->kick.num);
+        fd_close(&vr->kick);
+        vr->kick = fd;
+        vr->kicked = true;
+        return vring_adopt_kick(vr);
+}
+
+int vring_replace_fd(struct vring *vr, uint32_t which, struct fd fd)
+{
+        struct fd *slot = which == IPC_CALL ? &vr->call : &vr->err;
+
+        if (which == IPC_KICK)
+                return vring_replace_kick(vr, fd);
+        fd_close(slot);
+        *slot = fd;
+        if (which == IPC_CALL)
+                vr->call_due = true;
+        return fd_has(slot) ? call_adopt(slot->num) : 0;
+}
+
+void vring_relocate(struct vring *vr)
+{
+        struct chain_fault fault = { "its memory at user address 0x%llx is gone", vr->desc_at.at };
+        int r;
+
+        if (!vring_state_started(vr->state))
+                return;
+        r = vr->format->resolve(vr);
+        if (r < 0)
+                vring_break(vr, r, &fault);
+}

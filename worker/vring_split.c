@@ -1,0 +1,157 @@
+/*
+ * Split rings (virtio 1.3, 2.7). Our stores to the used ring pair with the driver's loads and the other way round;
+ * each barrier names its partner.
+ */
+#include "vring.h"
+
+#include "worker.h"
+
+#include <errno.h>
+
+static inline uint16_t load(const le16 *at, int order)
+{
+        return le16toh(__atomic_load_n(at, order));
+}
+
+static inline void store(le16 *at, uint16_t value, int order)
+{
+        __atomic_store_n(at, htole16(value), order);
+}
+
+static inline uint16_t slot_of(const struct vring *vr, uint16_t index)
+{
+        return index & (uint16_t) (vr->size - 1);
+}
+
+static le16 *used_event(const struct vring *vr)
+{
+        return &vr->avail->ring[vr->size];
+}
+
+static le16 *avail_event(const struct vring *vr)
+{
+        return (le16 *) &vr->used->ring[vr->size];
+}
+
+static int split_resolve(struct vring *vr)
+{
+        const struct guest_mem *mem = &vr->worker->mem;
+        struct span desc, avail, used;
+        int r;
+
+        r = guest_span_user(mem, vr->desc_at, vring_desc_bytes(vr->size), 16, &desc);
+        if (r == 0)
+                r = guest_span_user(mem, vr->avail_at, vring_avail_bytes(vr->size), 2, &avail);
+        if (r == 0)
+                r = guest_span_user(mem, vr->used_at, vring_used_bytes(vr->size), 4, &used);
+        if (r < 0)
+                return r;
+        vr->desc = desc.at;
+        vr->avail = avail.at;
+        vr->used = used.at;
+        return 0;
+}
+
+static uint16_t split_used(const struct vring *vr)
+{
+        return load(&vr->used->idx, __ATOMIC_RELAXED);
+}
+
+/* The acquire pairs with the driver's barrier between its ring entries and avail.idx. */
+static int split_look(struct vring *vr, struct chain_fault *ret_fault)
+{
+        uint16_t index = load(&vr->avail->idx, __ATOMIC_ACQUIRE);
+        uint16_t ahead = index - vr->next_avail;
+
+        if (ahead > vr->size) {
+                *ret_fault = (struct chain_fault){ "avail index 0x%llx is too far ahead", index };
+                return -EPROTO;
+        }
+        vr->seen_avail = index;
+        return ahead ? 0 : -EAGAIN;
+}
+
+static int split_next(struct vring *vr, uint16_t *ret_head, struct chain_fault *ret_fault)
+{
+        uint16_t head;
+
+        if (vr->seen_avail == vr->next_avail) {
+                int r = split_look(vr, ret_fault);
+
+                if (r < 0)
+                        return r;
+        }
+        head = load(&vr->avail->ring[slot_of(vr, vr->next_avail)], __ATOMIC_RELAXED);
+        if (head >= vr->size) {
+                *ret_fault = (struct chain_fault){ "head 0x%llx beyond the vring", head };
+                return -EPROTO;
+        }
+        *ret_head = head;
+        return 0;
+}
+
+static void split_put(struct vring *vr, uint16_t head, uint32_t written)
+{
+        struct vring_used_elem *elem = &vr->used->ring[slot_of(vr, vr->used_idx++)];
+
+        elem->id = htole32(head);
+        elem->len = htole32(written);
+}
+
+/* The release pairs with the driver's barrier between used.idx and the entries. */
+static void split_publish(struct vring *vr)
+{
+        store(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
+}
+
+/* The fence pairs with the driver's, between its store of used_event or avail.flags and its load of used.idx. */
+static bool split_wants_call(struct vring *vr)
+{
+        uint16_t old = vr->signalled, now = vr->used_idx;
+        bool valid = vr->signalled_valid;
+
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (!vr->event_idx)
+                return !(load(&vr->avail->flags, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
+        vr->signalled = now;
+        vr->signalled_valid = true;
+        if (!valid)
+                return true;
+        return (uint16_t) (now - load(used_event(vr), __ATOMIC_RELAXED) - 1) < (uint16_t) (now - old);
+}
+
+/* The fence pairs with the driver's, between its store of avail.idx and its load of avail_event or used.flags. */
+static bool split_ask_kicks(struct vring *vr)
+{
+        if (vr->event_idx)
+                store(avail_event(vr), vr->next_avail, __ATOMIC_RELAXED);
+        if (load(&vr->used->flags, __ATOMIC_RELAXED))
+                store(&vr->used->flags, 0, __ATOMIC_RELAXED);
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        return load(&vr->avail->idx, __ATOMIC_RELAXED) != vr->next_avail;
+}
+
+/* With the event index it is enough to leave avail_event behind; the flag must stay 0 then (2.7.10.1). */
+static void split_refuse_kicks(struct vring *vr)
+{
+        if (!vr->event_idx)
+                store(&vr->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+}
+
+static bool split_pending(const struct vring *vr)
+{
+        return load(&vr->avail->idx, __ATOMIC_RELAXED) != vr->next_avail;
+}
+
+const struct vring_format vring_split = {
+        .name = "split",
+        .resolve = split_resolve,
+        .used = split_used,
+        .next = split_next,
+        .put = split_put,
+        .publish = split_publish,
+        .wants_call = split_wants_call,
+        .ask_kicks = split_ask_kicks,
+        .refuse_kicks = split_refuse_kicks,
+        .pending = split_pending,
+};

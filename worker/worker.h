@@ -1,0 +1,32 @@
+/*
+ * The worker: one device, its vrings, the loops that serve them and the memory they share.
+ */
+#pragma once
+
+#include "device.h"
+#include "guest_mem.h"
+#include "inflight.h"
+#include "link.h"
+#include "loop.h"
+#include "park.h"
+#include "vring.h"
+
+struct worker {
+        struct log log;
+        struct link link;
+        struct fd fence;    /* held to the end, unless an engine hands it to its rings */
+        struct fd resource; /* of the device: its disk */
+        const struct device *device;
+        void *device_state;
+        struct device_face face;
+        uint64_t acked; /* virtio features */
+        struct guest_mem mem;
+        struct inflight_area area;
+        struct park park;
+        struct loop *loop;
+        unsigned n_loops;
+        struct vring *vring;
+        unsigned n_vrings;
+};
+
+enum { WORKER_VRING_SIZE_MAX = CHAIN_DESCS_MAX, WORKER_QUEUES_MAX = 256, WORKER_LOOPS_MAX = 64 };
