@@ -21,18 +21,14 @@ enum { VB_MFD_NOEXEC_SEAL = 0x0008 }; /* newer than the C library's headers */
 int inflight_new(uint64_t size, struct fd *ret_fd)
 {
         const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-        int num = memfd_create("inflight", flags | VB_MFD_NOEXEC_SEAL);
+        AUTO_FD fd = { memfd_create("inflight", flags | VB_MFD_NOEXEC_SEAL) };
 
-        if (num < 0 && errno == EINVAL)
-                num = memfd_create("inflight", flags);
-        if (num < 0)
+        if (!fd_has(&fd) && errno == EINVAL)
+                fd.num = memfd_create("inflight", flags);
+        if (!fd_has(&fd) || ftruncate(fd.num, (off_t) size) < 0 ||
+            fcntl(fd.num, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
                 return -errno;
-        if (ftruncate(num, (off_t) size) < 0 || fcntl(num, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-                AUTO_FD unfit = { num };
-
-                return -errno;
-        }
-        ret_fd->num = num;
+        *ret_fd = fd_take(&fd);
         return 0;
 }
 
