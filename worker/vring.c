@@ -32,6 +32,8 @@ void vring_break(struct vring *vr, int error, const struct chain_fault *fault)
         log_warning(&vr->worker->log, "vring %u: %s: %s", vr->index, what, log_errno(error));
         call_fire(vr->err.num);
         link_vring_broken(vr->worker, vr->index, error);
+        if (vr->drains) /* what was to be taken again will not be: someone may wait for that */
+                loop_wake(&vr->worker->loop[0]);
 }
 
 /* Turns the descriptors of one head into a request; breaks the vring if they are malformed. */

@@ -25,9 +25,10 @@ struct sync_loop {
 struct sync {
         int disk;
         bool direct;
-        pthread_mutex_t lock; /* of `queue` */
-        pthread_cond_t more;
+        pthread_mutex_t lock; /* of what follows */
+        pthread_cond_t more, all_here;
         struct io_list queue;
+        int here; /* threads that run */
         struct sync_loop loop[];
 };
 
@@ -85,6 +86,10 @@ _Noreturn static void *pool_main(void *context)
 {
         struct sync *pool = context;
 
+        pthread_mutex_lock(&pool->lock);
+        pool->here++;
+        pthread_cond_signal(&pool->all_here);
+        pthread_mutex_unlock(&pool->lock);
         for (;;) {
                 struct io *io = pool_take(pool);
 
@@ -117,6 +122,7 @@ static int sync_open(const struct engine_setup *setup, void **ret_engine)
         pool->direct = setup->direct;
         pthread_mutex_init(&pool->lock, NULL);
         pthread_cond_init(&pool->more, NULL);
+        pthread_cond_init(&pool->all_here, NULL);
         *ret_engine = pool;
         return pool_spawn(pool);
 }
@@ -133,6 +139,17 @@ static int sync_loop_open(void *engine, unsigned loop, void **ret_local, int *re
         *ret_local = l;
         *ret_wait_fd = l->wake.num;
         return 0;
+}
+
+/* A thread that is still on its way makes calls which the run filter kills for. */
+static void sync_settle(void *engine)
+{
+        struct sync *pool = engine;
+
+        pthread_mutex_lock(&pool->lock);
+        while (pool->here < ENGINE_SYNC_THREADS)
+                pthread_cond_wait(&pool->all_here, &pool->lock);
+        pthread_mutex_unlock(&pool->lock);
 }
 
 /* Is it in the page cache? Then it costs one call and no switch of threads. */
@@ -218,6 +235,7 @@ const struct engine engine_sync = {
         .name = "sync",
         .open = sync_open,
         .loop_open = sync_loop_open,
+        .settle = sync_settle,
         .submit = sync_submit,
         .flush = sync_flush,
         .reap = sync_reap,

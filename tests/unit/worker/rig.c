@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { RING_ROOM = 64 << 10, AVAIL_AT = 16 << 10, USED_AT = 32 << 10 };
@@ -119,6 +120,7 @@ void rig_spawn(struct rig *rig)
         int pair[2], fence[2];
         struct packet packet = { 0 };
 
+        ck_assert_msg(getenv("VHOST_WORKER") != NULL, "VHOST_WORKER names no program");
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         ck_assert_int_eq(pipe2(fence, O_CLOEXEC), 0);
         rig->channel = pair[0];
@@ -154,7 +156,10 @@ void rig_init(struct rig *rig, const struct ipc_device *device, int disk)
         rig->memory = memfd("guest", RIG_MEMORY);
         rig->area = memfd("inflight", (off_t) (RIG_QUEUES * vu_inflight_bytes(RIG_RING, false)));
         rig->guest = mmap(NULL, RIG_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, rig->memory, 0);
+        rig->guest_area = mmap(NULL, RIG_QUEUES * vu_inflight_bytes(RIG_RING, false), PROT_READ | PROT_WRITE,
+                               MAP_SHARED, rig->area, 0);
         ck_assert_ptr_ne(rig->guest, MAP_FAILED);
+        ck_assert_ptr_ne(rig->guest_area, MAP_FAILED);
         for (unsigned i = 0; i < RIG_QUEUES; i++)
                 ring_init(rig, i);
         rig_spawn(rig);
@@ -193,6 +198,11 @@ void rig_done(struct rig *rig)
         shutdown(rig->channel, SHUT_RDWR);
         ck_assert_int_eq(waitpid(rig->worker, &status, 0), rig->worker);
         ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the worker ended with status 0x%x", status);
+        rig_forget(rig);
+}
+
+void rig_forget(struct rig *rig)
+{
         wait_for_fence(rig);
         forget_worker(rig);
         for (unsigned i = 0; i < RIG_QUEUES; i++) {
@@ -201,6 +211,7 @@ void rig_done(struct rig *rig)
                 close(rig->ring[i].err);
         }
         munmap(rig->guest, RIG_MEMORY);
+        munmap(rig->guest_area, RIG_QUEUES * vu_inflight_bytes(RIG_RING, false));
         close(rig->memory);
         close(rig->area);
         ck_assert_uint_eq(count_fds(), rig->fds_before);
@@ -295,6 +306,27 @@ void rig_write_chain(struct rig_ring *ring, uint16_t first, const struct rig_par
                 };
 }
 
+void rig_write_indirect(struct rig *rig, struct rig_ring *ring, uint16_t head, uint64_t at,
+                        const struct rig_part *parts, unsigned n)
+{
+        struct rig_ring table = { .desc = rig_at(rig, at) };
+
+        rig_write_chain(&table, 0, parts, n);
+        ring->desc[head] = (struct vring_desc){ .addr = htole64(at),
+                                                .len = htole32((uint32_t) (n * sizeof(struct vring_desc))),
+                                                .flags = htole16(VRING_DESC_F_INDIRECT) };
+}
+
+int rig_disk(off_t size, int flags)
+{
+        const char *dir = getenv("TMPDIR");
+        int fd = open(dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC | flags, 0600);
+
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(ftruncate(fd, size), 0);
+        return fd;
+}
+
 void rig_offer(struct rig_ring *ring, uint16_t head)
 {
         ring->avail->ring[ring->next_avail++ % RIG_RING] = htole16(head);
@@ -336,6 +368,11 @@ void rig_wait_used(struct rig_ring *ring, unsigned n)
         ring->last_used = target;
 }
 
+void rig_wait_call(const struct rig_ring *ring)
+{
+        wait_for(ring->call);
+}
+
 struct vring_used_elem rig_used(const struct rig_ring *ring, unsigned back)
 {
         struct vring_used_elem elem = ring->used->ring[(uint16_t) (ring->last_used - 1 - back) % RIG_RING];
@@ -343,26 +380,52 @@ struct vring_used_elem rig_used(const struct rig_ring *ring, unsigned back)
         return (struct vring_used_elem){ le32toh(elem.id), le32toh(elem.len) };
 }
 
-uint8_t rig_blk(struct rig *rig, unsigned index, uint32_t type, uint64_t sector, void *data, uint32_t len)
+/* Where the requests of a ring put their parts. */
+static uint64_t room_of(unsigned ring)
 {
-        struct rig_ring *ring = &rig->ring[index];
-        uint64_t at = RIG_GPA + RIG_DATA + index * (RIG_DATA * 4);
-        bool reads = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;
-        struct virtio_blk_header header = { .type = htole32(type), .sector = htole64(sector) };
-        struct rig_part parts[] = { { at, sizeof(header), false }, { at + 4096, len, reads }, { at + 64, 1, true } };
-        uint8_t *status = rig_at(rig, at + 64);
+        return RIG_GPA + RIG_DATA + ring * (RIG_DATA * 4);
+}
+
+/* Writes a request into descriptors 0.. and offers it. */
+static void blk_offer(struct rig *rig, unsigned index, const struct virtio_blk_header *header, const void *data,
+                      uint32_t len, bool reads)
+{
+        uint64_t at = room_of(index);
+        struct rig_part parts[] = { { at, sizeof(*header), false }, { at + 4096, len, reads }, { at + 64, 1, true } };
 
         if (len == 0)
                 parts[1] = parts[2];
-        memcpy(rig_at(rig, at), &header, sizeof(header));
-        *status = 0xff;
-        if (len)
+        else
                 memcpy(rig_at(rig, at + 4096), data, len);
-        rig_write_chain(ring, 0, parts, len ? 3 : 2);
-        rig_offer(ring, 0);
-        rig_kick(ring);
-        rig_wait_used(ring, 1);
+        memcpy(rig_at(rig, at), header, sizeof(*header));
+        *(uint8_t *) rig_at(rig, at + 64) = 0xff;
+        rig_write_chain(&rig->ring[index], 0, parts, len ? 3 : 2);
+        rig_offer(&rig->ring[index], 0);
+        rig_kick(&rig->ring[index]);
+}
+
+uint8_t rig_blk(struct rig *rig, unsigned index, uint32_t type, uint64_t sector, void *data, uint32_t len)
+{
+        struct virtio_blk_header header = { .type = htole32(type), .sector = htole64(sector) };
+        bool reads = type == VIRTIO_BLK_T_IN || type == VIRTIO_BLK_T_GET_ID;
+
+        blk_offer(rig, index, &header, data, len, reads);
+        rig_wait_used(&rig->ring[index], 1);
         if (reads)
-                memcpy(data, rig_at(rig, at + 4096), len);
-        return *status;
+                memcpy(data, rig_at(rig, room_of(index) + 4096), len);
+        return *(uint8_t *) rig_at(rig, room_of(index) + 64);
+}
+
+void rig_blk_polled(struct rig *rig, unsigned index)
+{
+        struct virtio_blk_header header = { .type = htole32(VIRTIO_BLK_T_IN) };
+        struct rig_ring *ring = &rig->ring[index];
+        time_t end = time(NULL) + RIG_WAIT_MS / 1000;
+        uint8_t bytes[512] = { 0 };
+
+        blk_offer(rig, index, &header, bytes, sizeof(bytes), true);
+        while (le16toh(__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE)) == ring->last_used)
+                ck_assert_int_lt(time(NULL), end);
+        ring->last_used++;
+        ck_assert_uint_eq(*(uint8_t *) rig_at(rig, room_of(index) + 64), VIRTIO_BLK_S_OK);
 }

@@ -36,7 +36,8 @@ struct rig_ring {
 struct rig {
         pid_t worker;
         int channel, fence, memory, area, disk;
-        char *guest; /* the memory, mapped here */
+        char *guest;      /* the memory, mapped here */
+        char *guest_area; /* the in-flight area */
         uint32_t sequence;
         struct ipc_ready ready;
         struct ipc_device device;
@@ -62,6 +63,9 @@ void rig_init(struct rig *rig, const struct ipc_device *device, int disk);
 
 /* Hangs up, expects the worker to end well, and checks that nothing is left behind. */
 void rig_done(struct rig *rig);
+
+/* The same for a worker that has ended already, in whatever way. */
+void rig_forget(struct rig *rig);
 
 /* Starts a(nother) worker for the same memory. */
 void rig_spawn(struct rig *rig);
@@ -99,8 +103,21 @@ void rig_kick(struct rig_ring *ring);
 /* Waits until the ring has used `n` more entries; sleeps on the call fd. */
 void rig_wait_used(struct rig_ring *ring, unsigned n);
 
+/* Waits for a call, without taking it. */
+void rig_wait_call(const struct rig_ring *ring);
+
 /* The used entry `back` places before the last one. */
 struct vring_used_elem rig_used(const struct rig_ring *ring, unsigned back);
 
+/* Writes an indirect table into guest memory at `at`, and descriptor `head` that points to it. */
+void rig_write_indirect(struct rig *rig, struct rig_ring *ring, uint16_t head, uint64_t at,
+                        const struct rig_part *parts, unsigned n);
+
+/* An unnamed file of this size, on a disk; open flags besides O_RDWR. The caller closes it. */
+int rig_disk(off_t size, int flags);
+
 /* A whole block request through descriptors 0..2 (data: RIG_DATA of the ring's own); returns the status. */
 uint8_t rig_blk(struct rig *rig, unsigned ring, uint32_t type, uint64_t sector, void *data, uint32_t len);
+
+/* A read of one sector whose end is seen in the used ring only, for rings without a call. */
+void rig_blk_polled(struct rig *rig, unsigned ring);

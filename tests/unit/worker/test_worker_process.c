@@ -1,61 +1,312 @@
 /*
- * The real vhost-worker, under its real filters, with each engine.
+ * The real vhost-worker, under its real filters: its life, its packets, its vrings.
  */
 #include "rig.h"
 
+#include "array.h"
+
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { DISK = 8 << 20 };
 
-static const enum ipc_engine engines[] = { IPC_ENGINE_URING, IPC_ENGINE_SYNC };
+static const enum ipc_engine engines[] = { IPC_ENGINE_URING, IPC_ENGINE_SYNC, IPC_ENGINE_NULL };
 
-static int disk_make(void)
+/* A running worker with ring 0 started. */
+static void up(struct rig *rig, enum ipc_engine engine, int disk)
 {
-        const char *dir = getenv("TMPDIR");
-        int fd = open(dir ? dir : "/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        struct ipc_device device = rig_device(engine, DISK);
 
-        ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(ftruncate(fd, DISK), 0);
-        return fd;
+        rig_init(rig, &device, disk);
+        rig_configure(rig, RIG_ACKED);
+        ck_assert_int_eq(rig_ring_start(rig, 0, false), 0);
 }
 
-static void fill(uint8_t *bytes, size_t n, uint8_t seed)
+static uint8_t read_512(struct rig *rig, unsigned ring)
 {
-        for (size_t i = 0; i < n; i++)
-                bytes[i] = (uint8_t) (seed + i * 7 + i / 256);
+        uint8_t bytes[512];
+
+        return rig_blk(rig, ring, VIRTIO_BLK_T_IN, 0, bytes, sizeof(bytes));
 }
 
-START_TEST(reads_what_was_written)
+START_TEST(says_ready_with_the_engine_it_runs)
 {
         struct ipc_device device = rig_device(engines[_i], DISK);
-        uint8_t out[8192], in[8192];
-        int disk = disk_make();
+        struct virtio_blk_config config;
+        int disk = rig_disk(DISK, 0);
         struct rig rig;
 
         rig_init(&rig, &device, disk);
+        memcpy(&config, rig.ready.config, sizeof(config));
         ck_assert_uint_eq(rig.ready.engine, engines[_i]);
-        rig_configure(&rig, RIG_ACKED);
-        ck_assert_int_eq(rig_ring_start(&rig, 0, false), 0);
-        for (unsigned i = 0; i < 64; i++) {
-                fill(out, sizeof(out), (uint8_t) i);
-                ck_assert_uint_eq(rig_blk(&rig, 0, VIRTIO_BLK_T_OUT, i * 16, out, sizeof(out)), VIRTIO_BLK_S_OK);
-                ck_assert_uint_eq(rig_used(&rig.ring[0], 0).len, 1);
-        }
-        ck_assert_uint_eq(rig_blk(&rig, 0, VIRTIO_BLK_T_FLUSH, 0, NULL, 0), VIRTIO_BLK_S_OK);
-        for (unsigned i = 0; i < 64; i++) {
-                fill(out, sizeof(out), (uint8_t) i);
-                ck_assert_uint_eq(rig_blk(&rig, 0, VIRTIO_BLK_T_IN, i * 16, in, sizeof(in)), VIRTIO_BLK_S_OK);
-                ck_assert_uint_eq(rig_used(&rig.ring[0], 0).len, sizeof(in) + 1);
-                ck_assert_mem_eq(in, out, sizeof(in));
-        }
-        ck_assert_uint_eq(rig_ring_stop(&rig, 0), 129);
+        ck_assert_uint_eq(rig.ready.device, VIRTIO_ID_BLOCK);
+        ck_assert_uint_eq(rig.ready.queues, RIG_QUEUES);
+        ck_assert_uint_eq(rig.ready.config_size, sizeof(config));
+        ck_assert_uint_eq(le64toh(config.capacity), DISK / 512);
+        ck_assert_uint_eq(le16toh(config.num_queues), RIG_QUEUES);
         rig_done(&rig);
         close(disk);
+}
+END_TEST
+
+START_TEST(answers_pings_whatever_its_loops)
+{
+        struct ipc_device device = rig_device(engines[_i], DISK);
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        device.threads = 4;
+        rig_init(&rig, &device, disk);
+        for (unsigned i = 0; i < 100; i++)
+                ck_assert_int_eq(rig_ask(&rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(ends_when_the_session_breaks_the_rules)
+{
+        static const uint16_t wrong[] = { 0, IPC_DEVICE, IPC_READY, IPC_LOG, IPC_TYPES, 0xffff };
+        struct ipc_device device = rig_device(IPC_ENGINE_NULL, DISK);
+        struct packet packet;
+        struct rig rig;
+        int status;
+
+        rig_init(&rig, &device, -1);
+        ck_assert_int_eq(packet_send(rig.channel, wrong[_i], 1, &device, sizeof(device), NULL, 0), 0);
+        ck_assert_int_eq(waitpid(rig.worker, &status, 0), rig.worker);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        while (packet_recv(rig.channel, 0, &packet) == 0)
+                ck_assert_uint_eq(packet.header.type, IPC_WORKER_LOG);
+        rig_forget(&rig);
+}
+END_TEST
+
+START_TEST(a_disabled_vring_leaves_requests_alone)
+{
+        struct ipc_vring_enable off = { 0, 0 }, on = { 0, 1 };
+        const struct rig_part parts[] = { { RIG_GPA + RIG_DATA, 16, false }, { RIG_GPA + RIG_DATA + 16, 1, true } };
+        struct virtio_blk_header flush = { .type = htole32(VIRTIO_BLK_T_FLUSH) };
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_ENABLE, &off, sizeof(off), NULL, 0, NULL), 0);
+        memcpy(rig_at(&rig, RIG_GPA + RIG_DATA), &flush, sizeof(flush));
+        rig_write_chain(&rig.ring[0], 0, parts, 2);
+        rig_offer(&rig.ring[0], 0);
+        rig_kick(&rig.ring[0]);
+        ck_assert_int_eq(rig_ask(&rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+        ck_assert_uint_eq(rig.ring[0].used->idx, 0);
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_ENABLE, &on, sizeof(on), NULL, 0, NULL), 0);
+        rig_wait_used(&rig.ring[0], 1); /* without another kick */
+        ck_assert_uint_eq(rig_ring_stop(&rig, 0), 1);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(stopping_what_never_started_returns_its_base)
+{
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_uint_eq(rig_ring_stop(&rig, 1), 0);
+        for (unsigned i = 0; i < 3; i++)
+                ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        ck_assert_uint_eq(rig_ring_stop(&rig, 0), 3);
+        ck_assert_uint_eq(rig_ring_stop(&rig, 0), 3);
+        ck_assert_int_eq(rig_ring_start(&rig, 0, false), 0);
+        ck_assert_int_eq(rig_ring_start(&rig, 0, false), -EBUSY);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(a_reset_forgets_all_but_memory)
+{
+        struct ipc_features features = { .acked = RIG_ACKED };
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        ck_assert_int_eq(rig_ask(&rig, IPC_RESET, NULL, 0, NULL, 0, NULL), 0);
+        ck_assert_int_eq(rig_ask(&rig, IPC_FEATURES, &features, sizeof(features), NULL, 0, NULL), 0);
+        ck_assert_int_eq(rig_ring_start(&rig, 0, false), 0);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(descriptors_change_while_it_runs)
+{
+        struct ipc_vring_fd_change call = { 0, IPC_CALL }, kick = { 0, IPC_KICK };
+        int disk = rig_disk(DISK, 0), new_call, new_kick[2];
+        struct rig rig;
+        uint64_t count;
+
+        up(&rig, engines[_i], disk);
+        new_call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_FD, &call, sizeof(call), &new_call, 1, NULL), 0);
+        close(rig.ring[0].call);
+        rig.ring[0].call = new_call;
+        rig_wait_call(&rig.ring[0]); /* a new call is signalled once */
+        ck_assert_int_eq(read(new_call, &count, sizeof(count)), sizeof(count));
+        ck_assert_int_eq(pipe2(new_kick, O_CLOEXEC | O_NONBLOCK), 0);
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_FD, &kick, sizeof(kick), &new_kick[0], 1, NULL), 0);
+        close(rig.ring[0].kick);
+        rig.ring[0].kick = new_kick[1];
+        close(new_kick[0]);
+        for (unsigned i = 0; i < 10000; i++) /* more than a pipe holds: it must be read empty */
+                ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+/* A call may be a socket that nobody reads: that blocks no one, and a closed one kills no one. */
+START_TEST(a_call_may_be_a_full_or_closed_socket)
+{
+        struct ipc_vring_fd_change call = { 0, IPC_CALL };
+        int disk = rig_disk(DISK, 0), pair[2];
+        char bytes[4096];
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        memset(bytes, 0, sizeof(bytes));
+        while (send(pair[0], bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                ;
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_FD, &call, sizeof(call), &pair[0], 1, NULL), 0);
+        for (unsigned i = 0; i < 10; i++)
+                rig_blk_polled(&rig, 0);
+        close(pair[1]);
+        for (unsigned i = 0; i < 10; i++)
+                rig_blk_polled(&rig, 0);
+        close(pair[0]);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(a_vring_without_kick_is_polled)
+{
+        struct ipc_vring_fd_change kick = { 0, IPC_KICK };
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_FD, &kick, sizeof(kick), NULL, 0, NULL), 0);
+        for (unsigned i = 0; i < 10; i++)
+                ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(memory_comes_and_goes_under_a_running_vring)
+{
+        struct ipc_region_add add = { .slot = 7, .region = { 0x1000, 0x5000, 1 << 20, 4096 + 512 } };
+        struct ipc_region_del del = { .slot = 7 }, first = { .slot = 0 };
+        int disk = rig_disk(DISK, 0);
+        uint64_t count;
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        for (unsigned i = 0; i < 20; i++) {
+                ck_assert_int_eq(rig_ask(&rig, IPC_REGION_ADD, &add, sizeof(add), &rig.memory, 1, NULL), 0);
+                ck_assert_int_eq(rig_ask(&rig, IPC_REGION_ADD, &add, sizeof(add), &rig.memory, 1, NULL), -EEXIST);
+                ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+                ck_assert_int_eq(rig_ask(&rig, IPC_REGION_DEL, &del, sizeof(del), NULL, 0, NULL), 0);
+                ck_assert_int_eq(rig_ask(&rig, IPC_REGION_DEL, &del, sizeof(del), NULL, 0, NULL), -ENOENT);
+        }
+        ck_assert_int_eq(rig_ask(&rig, IPC_REGION_DEL, &first, sizeof(first), NULL, 0, NULL), 0);
+        rig_until_broken(&rig, 0);
+        ck_assert_int_eq(read(rig.ring[0].err, &count, sizeof(count)), sizeof(count));
+        ck_assert_uint_eq(rig_ring_stop(&rig, 0), 20);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(a_refused_memory_table_leaves_the_old_one)
+{
+        struct ipc_mem_table table = { .n = 2 };
+        int disk = rig_disk(DISK, 0), fds[2];
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        fds[0] = fds[1] = rig.memory;
+        table.region[0] = (struct ipc_region){ 0, 0, 4096, 0 };
+        table.region[1] = (struct ipc_region){ 4096, 4096, RIG_MEMORY, 4096 }; /* beyond the file's end */
+        ck_assert_int_eq(rig_ask(&rig, IPC_MEM_TABLE, &table, sizeof(table), fds, 2, NULL), -EINVAL);
+        ck_assert_int_eq(rig_ask(&rig, IPC_MEM_TABLE, &table, sizeof(table), fds, 1, NULL), -EINVAL);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(the_writeback_byte_is_all_that_can_be_written)
+{
+        struct ipc_set_config config = { .offset = 32, .size = 1, .bytes = { 0 } };
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), 0);
+        ck_assert_uint_eq(rig.configs, 1);
+        ck_assert_uint_eq(rig.config.bytes[32], 0);
+        config.bytes[0] = 2;
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), -EINVAL);
+        config = (struct ipc_set_config){ .offset = 0, .size = 60 };
+        memcpy(config.bytes, rig.ready.config, 60);
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), 0);
+        config.bytes[0] ^= 1;
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), -EINVAL);
+        ck_assert_uint_eq(rig.configs, 2);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(wrong_vrings_are_refused)
+{
+        static const struct ipc_vring_start wrong[] = {
+                { .index = RIG_QUEUES, .size = 128, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 256, .size = 128, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 1, .size = 0, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 1, .size = 100, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 1, .size = 2048, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 1, .size = 256, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA }, /* area: 128 */
+                { .index = 1, .size = 128, .desc = RIG_UVA + 8, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 1, .size = 128, .desc = RIG_UVA, .avail = RIG_UVA + 1, .used = RIG_UVA },
+                { .index = 1, .size = 128, .desc = RIG_UVA, .avail = RIG_UVA, .used = RIG_UVA + 2 },
+                { .index = 1, .size = 128, .desc = RIG_UVA + RIG_MEMORY / 2 - 16, .avail = RIG_UVA, .used = RIG_UVA },
+                { .index = 1, .size = 128, .desc = RIG_UVA, .avail = RIG_GPA, .used = RIG_UVA },
+                { .index = 1, .size = 128, .desc = RIG_UVA, .avail = RIG_UVA, .used = UINT64_MAX - 3 },
+        };
+        struct rig rig;
+
+        up(&rig, IPC_ENGINE_NULL, -1);
+        for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+                ck_assert_int_lt(rig_ask(&rig, IPC_VRING_START, &wrong[i], sizeof(wrong[i]), NULL, 0, NULL), 0);
+        ck_assert_int_eq(rig_ring_start(&rig, 1, false), 0);
+        ck_assert_uint_eq(read_512(&rig, 1), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
 }
 END_TEST
 
@@ -66,8 +317,20 @@ int main(void)
         SRunner *runner = srunner_create(suite);
         int failed;
 
-        tcase_set_timeout(tcase, 60);
-        tcase_add_loop_test(tcase, reads_what_was_written, 0, 2);
+        tcase_set_timeout(tcase, 120);
+        tcase_add_loop_test(tcase, says_ready_with_the_engine_it_runs, 0, 3);
+        tcase_add_loop_test(tcase, answers_pings_whatever_its_loops, 0, 3);
+        tcase_add_loop_test(tcase, ends_when_the_session_breaks_the_rules, 0, 6);
+        tcase_add_loop_test(tcase, a_disabled_vring_leaves_requests_alone, 0, 3);
+        tcase_add_loop_test(tcase, stopping_what_never_started_returns_its_base, 0, 3);
+        tcase_add_loop_test(tcase, a_reset_forgets_all_but_memory, 0, 3);
+        tcase_add_loop_test(tcase, descriptors_change_while_it_runs, 0, 3);
+        tcase_add_loop_test(tcase, a_call_may_be_a_full_or_closed_socket, 0, 3);
+        tcase_add_loop_test(tcase, a_vring_without_kick_is_polled, 0, 3);
+        tcase_add_loop_test(tcase, memory_comes_and_goes_under_a_running_vring, 0, 3);
+        tcase_add_loop_test(tcase, a_refused_memory_table_leaves_the_old_one, 0, 3);
+        tcase_add_loop_test(tcase, the_writeback_byte_is_all_that_can_be_written, 0, 3);
+        tcase_add_test(tcase, wrong_vrings_are_refused);
         suite_add_tcase(suite, tcase);
         srunner_run_all(runner, CK_NORMAL);
         failed = srunner_ntests_failed(runner);
