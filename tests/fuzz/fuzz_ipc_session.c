@@ -1,58 +1,24 @@
 /*
  * The input is a worker: packets, and when its front-end says its next message. The front-end is honest.
  *
- * A record: type (0xff: the front-end's next message; 0xfe: the worker hangs up and a successor comes), how (bit 0: the
- * sequence that is waited for, bit 1: as long as the type says, bit 2: with a descriptor), length, body.
+ * A record: type (0xff: the front-end's next message; 0xfe: the worker hangs up and a successor comes; 0xfd: it answers
+ * as it should), how (bit 0: the sequence that is waited for, bit 1: as long as the type says, bit 2: with a
+ * descriptor), length, body.
  */
 #include "fuzz_session.h"
-
-#include "array.h"
-#include "virtio.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { NEXT_MESSAGE = 0xff, NEXT_WORKER = 0xfe };
-
-struct line {
-        uint32_t request, size;
-        unsigned n_fds;
-        union {
-                uint64_t u64;
-                struct vu_vring_state vring;
-                struct vu_vring_addr addr;
-                struct vu_mem_table table;
-                struct vu_config config;
-                struct vu_inflight inflight;
-        };
-};
-
-static const struct line script[] = {
-        { VU_SET_PROTOCOL_FEATURES, 8, 0, { .u64 = 0x1b229 } },
-        { VU_SET_FEATURES, 8, 0, { .u64 = VIRTIO_BIT(VIRTIO_F_VERSION_1) } },
-        { VU_SET_MEM_TABLE, 40, 1, { .table = { .n = 1, .region = { { .size = 1 << 20, .uva = 1 << 20 } } } } },
-        { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 128 } } },
-        { VU_SET_VRING_ADDR, 40, 0, { .addr = { 0, 0, 0x100000, 0x110000, 0x120000, 0 } } },
-        { VU_SET_VRING_CALL, 8, 1, { .u64 = 0 } },
-        { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
-        { VU_SET_VRING_ENABLE, 8, 0, { .vring = { 0, 1 } } },
-        { VU_SET_BACKEND_REQ_FD, 0, 0, { .u64 = 0 } },
-        { VU_SET_CONFIG, 13, 0, { .config = { .offset = 32, .size = 1 } } },
-        { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 64 } } },
-        { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
-        { VU_GET_VRING_BASE, 8, 0, { .vring = { 0, 0 } } },
-        { VU_SET_INFLIGHT_FD, 24, 1, { .inflight = { .size = 8192, .queues = 1, .queue_size = 128 } } },
-        { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
-        { VU_RESET_DEVICE, 0, 0, { .u64 = 0 } },
-};
+enum { NEXT_MESSAGE = 0xff, NEXT_WORKER = 0xfe, HONEST_ANSWER = 0xfd };
 
 static void next_message(struct fuzz_session *fuzz, unsigned *at)
 {
-        const struct line *line = &script[(*at)++ % ARRAY_SIZE(script)];
+        struct fuzz_line line = fuzz_line((*at)++);
 
-        fuzz_message(fuzz, line->request, VU_VERSION | VU_FLAG_NEED_REPLY, &line->u64, line->size, line->n_fds);
+        fuzz_message(fuzz, line.request, VU_VERSION | VU_FLAG_NEED_REPLY, line.bytes, line.size, line.n_fds);
 }
 
 static void next_worker(struct fuzz_session *fuzz)
@@ -81,6 +47,8 @@ static void record(struct fuzz_session *fuzz, struct input *input, unsigned *mes
                 next_message(fuzz, message);
         } else if (head[0] == NEXT_WORKER) {
                 next_worker(fuzz);
+        } else if (head[0] == HONEST_ANSWER) {
+                fuzz_run(fuzz, 1);
         } else {
                 rule = ipc_rule_of(head[0]);
                 if (head[1] & 1)

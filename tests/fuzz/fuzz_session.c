@@ -3,6 +3,7 @@
  */
 #include "fuzz_session.h"
 
+#include "array.h"
 #include "virtio.h"
 
 #include <fcntl.h>
@@ -194,6 +195,53 @@ void fuzz_message(struct fuzz_session *fuzz, uint32_t request, uint32_t flags, c
                 message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         }
         sendmsg(fuzz->front, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+struct line {
+        uint32_t request, size;
+        unsigned n_fds;
+        union {
+                uint64_t u64;
+                struct vu_vring_state vring;
+                struct vu_vring_addr addr;
+                struct vu_mem_table table;
+                struct vu_mem_reg region;
+                struct vu_config config;
+                struct vu_inflight inflight;
+        };
+};
+
+/* A whole life: negotiation, memory, a vring that starts, changes, stops. */
+static const struct line script[] = {
+        { VU_SET_PROTOCOL_FEATURES, 8, 0, { .u64 = 0x1b229 } },
+        { VU_SET_FEATURES, 8, 0, { .u64 = VIRTIO_BIT(VIRTIO_F_VERSION_1) } },
+        { VU_SET_MEM_TABLE, 40, 1, { .table = { .n = 1, .region = { { .size = 1 << 20, .uva = 1 << 20 } } } } },
+        { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 128 } } },
+        { VU_SET_VRING_ADDR, 40, 0, { .addr = { 0, 0, 0x100000, 0x110000, 0x120000, 0 } } },
+        { VU_SET_VRING_CALL, 8, 1, { .u64 = 0 } },
+        { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
+        { VU_SET_VRING_ENABLE, 8, 0, { .vring = { 0, 1 } } },
+        { VU_SET_BACKEND_REQ_FD, 0, 0, { .u64 = 0 } },
+        { VU_SET_CONFIG, 13, 0, { .config = { .offset = 32, .size = 1 } } },
+        { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 64 } } },
+        { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
+        { VU_GET_VRING_BASE, 8, 0, { .vring = { 0, 0 } } },
+        { VU_SET_INFLIGHT_FD, 24, 1, { .inflight = { .size = 8192, .queues = 1, .queue_size = 128 } } },
+        { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
+        { VU_GET_INFLIGHT_FD, 24, 0, { .inflight = { .queues = 4, .queue_size = 1024 } } },
+        { VU_ADD_MEM_REG, 40, 1, { .region = { .region = { .gpa = 1 << 20, .size = 1 << 20, .uva = 1 << 21 } } } },
+        { VU_REM_MEM_REG, 40, 0, { .region = { .region = { .gpa = 1 << 20, .size = 1 << 20, .uva = 1 << 21 } } } },
+        { VU_GET_CONFIG, 20, 0, { .config = { .offset = 92, .size = 8 } } },
+        { VU_RESET_DEVICE, 0, 0, { .u64 = 0 } },
+};
+
+struct fuzz_line fuzz_line(unsigned i)
+{
+        const struct line *line = &script[i % ARRAY_SIZE(script)];
+        struct fuzz_line it = { .request = line->request, .size = line->size, .n_fds = line->n_fds };
+
+        memcpy(it.bytes, &line->u64, line->size);
+        return it;
 }
 
 size_t fuzz_take(struct input *input, void *ret, size_t n)

@@ -36,5 +36,15 @@ void fuzz_run(struct fuzz_session *fuzz, int answer);
 void fuzz_message(struct fuzz_session *fuzz, uint32_t request, uint32_t flags, const void *payload, uint32_t size,
                   unsigned n_fds);
 
+/* A well-formed message. */
+struct fuzz_line {
+        uint32_t request, size;
+        unsigned n_fds;
+        uint8_t bytes[sizeof(struct vu_mem_table) + sizeof(struct vu_config)];
+};
+
+/* The i-th of a front-end that does all there is to do; they repeat. */
+struct fuzz_line fuzz_line(unsigned i);
+
 /* Takes up to n bytes of the input; returns how many, 0: nothing is left. */
 size_t fuzz_take(struct input *input, void *ret, size_t n);
