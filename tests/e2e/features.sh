@@ -11,7 +11,7 @@ equal "serial" "$(guest vm 'cat /sys/block/vda/serial')" E2E-SERIAL-1
 
 blocks() { stat -c %b "$file"; }
 before=$(blocks)
-check "blkdiscard of the second half" guest vm 'blkdiscard -o 32m -l 32m /dev/vda'
+check "blkdiscard of the second half" guest vm 'blkdiscard -o $((32 << 20)) -l $((32 << 20)) /dev/vda'
 check "gives the space back" test "$(blocks)" -le $((before / 2 + 64))
 equal "and leaves the first half" "$(guest vm 'dd if=/dev/vda bs=1M count=32 iflag=direct 2>/dev/null | tr -d "dat\n" | wc -c')" 0
 equal "discarded bytes read as zeroes" "$(guest vm 'dd if=/dev/vda bs=1M skip=32 iflag=direct 2>/dev/null | tr -d "\0" | wc -c')" 0

@@ -130,6 +130,8 @@ worker_of() {
 }
 
 fd_count() { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 | wc -l; }
+has_fds() { [ "$(fd_count "$1")" = "$2" ]; }
+has_children() { [ "$(descendants "$1" | wc -l)" = "$2" ]; }
 rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
 
 image() { truncate -s "$2" "$tmp/$1.img"; echo "$tmp/$1.img"; }
@@ -220,17 +222,21 @@ disk() { echo "-chardev socket,id=c$1,path=${backend_socket[$1]} -device vhost-u
 
 # guest ID COMMAND: runs a line of shell in the guest; prints its output, returns its status.
 guest() {
-        local id=$1 line number deadline=$((SECONDS + E2E_TIMEOUT))
+        local id=$1 line number deadline=$((SECONDS + E2E_TIMEOUT)) held='' first=yes
         guest_ask "$id" "$2"
         number=${guest_command[$id]}
         while :; do
                 guest_line "$id" "$deadline"
                 case $line in
-                "@@END $number "*) return "${line##* }" ;;
+                "@@END $number "*) break ;;
                 "@@READY") give_up "guest $id rebooted on its own" ;;
-                *) echo "$line" ;;
                 esac
+                [ -n "$first" ] || echo "$held"
+                held=$line first=''
         done
+        # The end comes on a line of its own: if the output did, too, then an empty line stands between them.
+        [ -z "$held" ] || echo "$held"
+        return "${line##* }"
 }
 
 # Only sends the command, as one line: for those that end with the guest. A command number is good for the whole of a test, also
