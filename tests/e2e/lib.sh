@@ -130,7 +130,6 @@ worker_of() {
 }
 
 fd_count() { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 | wc -l; }
-has_fds() { [ "$(fd_count "$1")" = "$2" ]; }
 has_children() { [ "$(descendants "$1" | wc -l)" = "$2" ]; }
 rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
 
