@@ -112,7 +112,7 @@ int prog_await_fds(pid_t pid, int n, int timeout_ms)
         const struct timespec tick = { .tv_nsec = 2000000 };
         long long deadline = fe_deadline(timeout_ms);
 
-        while (prog_count_fds(pid) != n) {
+        while (prog_count_fds(pid) > n) {
                 if (!fe_left_ms(deadline))
                         return -ETIMEDOUT;
                 nanosleep(&tick, NULL);

@@ -57,12 +57,17 @@ static void refused(struct fe_conn *conn, uint32_t offset, uint32_t size, uint32
 
 START_TEST(out_of_range)
 {
+        static const uint32_t beyond[] = { 96, 250, 256, 1u << 31, UINT32_MAX - 7, UINT32_MAX };
+        static const uint8_t zero[8] = { 0 };
+        uint8_t got[8];
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);
 
-        refused(&conn, 250, 8, 20);
-        refused(&conn, UINT32_MAX, 8, 20);
-        refused(&conn, UINT32_MAX - 7, 8, 20);
+        for (unsigned i = 0; i < sizeof(beyond) / sizeof(beyond[0]); i++) {
+                OK(fe_get_config(&conn, beyond[i], got, sizeof(got)));
+                ck_assert_mem_eq(got, zero, sizeof(zero));
+        }
+        refused(&conn, 0, 0, 12);
         refused(&conn, 0, UINT32_MAX, 20);
         refused(&conn, 0, 257, 12 + 257);
         rig_quiet(&conn);

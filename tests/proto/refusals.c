@@ -103,13 +103,13 @@ START_TEST(wrong_sizes)
                 uint32_t request, size;
         } bad[] = {
                 { VU_SET_FEATURES, 0 },          { VU_SET_FEATURES, 4 },       { VU_SET_FEATURES, 9 },
-                { VU_SET_PROTOCOL_FEATURES, 7 }, { VU_SET_OWNER, 1 },          { VU_SET_VRING_NUM, 4 },
+                { VU_SET_PROTOCOL_FEATURES, 7 }, { VU_SET_OWNER, 9 },          { VU_SET_VRING_NUM, 4 },
                 { VU_SET_VRING_NUM, 12 },        { VU_SET_VRING_ADDR, 39 },    { VU_SET_VRING_ADDR, 48 },
                 { VU_SET_VRING_BASE, 0 },        { VU_SET_VRING_ENABLE, 4 },   { VU_SET_VRING_KICK, 4 },
                 { VU_SET_VRING_CALL, 0 },        { VU_SET_VRING_ERR, 16 },     { VU_SET_MEM_TABLE, 0 },
                 { VU_SET_MEM_TABLE, 4 },         { VU_ADD_MEM_REG, 32 },       { VU_REM_MEM_REG, 8 },
                 { VU_SET_CONFIG, 4 },            { VU_SET_INFLIGHT_FD, 16 },   { VU_SET_STATUS, 1 },
-                { VU_RESET_DEVICE, 8 },
+                { VU_RESET_DEVICE, 9 },
         };
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);
