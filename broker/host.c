@@ -81,9 +81,14 @@ static int on_stop_late(sd_event_source *source, uint64_t usec, void *context)
         (void) usec;
         for (unsigned i = 0; i < host->n_devices; i++)
                 serving_kill(&host->device[i].serving);
-        sd_event_source_unref(host->stop_timer);
-        return sd_event_add_time_relative(host->event, &host->stop_timer, CLOCK_MONOTONIC, STOP_GIVE_UP_US, 0,
-                                          on_give_up, host);
+        return sd_event_add_time_relative(host->event, NULL, CLOCK_MONOTONIC, STOP_GIVE_UP_US, 0, on_give_up, host);
+}
+
+int host_prepare(struct host *host)
+{
+        int r = sd_event_add_time(host->event, &host->stop_timer, CLOCK_MONOTONIC, 0, 0, on_stop_late, host);
+
+        return r < 0 ? r : sd_event_source_set_enabled(host->stop_timer, SD_EVENT_OFF);
 }
 
 void host_stop(struct host *host)
@@ -95,8 +100,8 @@ void host_stop(struct host *host)
                 sd_notify(0, "STOPPING=1");
                 for (unsigned i = 0; i < host->n_devices; i++)
                         device_stop(&host->device[i]);
-                sd_event_add_time_relative(host->event, &host->stop_timer, CLOCK_MONOTONIC, STOP_KILL_US, 0,
-                                           on_stop_late, host);
+                sd_event_source_set_time_relative(host->stop_timer, STOP_KILL_US);
+                sd_event_source_set_enabled(host->stop_timer, SD_EVENT_ONESHOT);
         }
         host_report(host);
         for (unsigned i = 0; i < host->n_devices; i++)

@@ -25,6 +25,9 @@ struct host {
         sd_event_source *stop_timer;
 };
 
+/* Makes what stopping needs, and with it the one descriptor of all timers, before anything runs. -errno. */
+int host_prepare(struct host *host);
+
 /* Reaps the process of a pidfd when it ends; owns the pidfd. -errno: it stays unreaped until the broker ends. */
 int host_reap_later(struct host *host, struct fd pidfd);
 

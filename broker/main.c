@@ -132,6 +132,8 @@ static int serve(struct host *host)
         int r = sd_event_default(&host->event);
 
         if (r >= 0)
+                r = host_prepare(host);
+        if (r >= 0)
                 r = watch_signals(host);
         for (unsigned i = 0; r >= 0 && i < host->n_devices; i++)
                 r = device_start(&host->device[i], host);

@@ -32,7 +32,7 @@ static int become(uid_t uid, gid_t gid, bool keep_ids)
 
         if (!keep_ids && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
                 flags |= CAPNG_CLEAR_BOUNDING;
-        capng_clear(CAPNG_SELECT_BOTH);
+        capng_clear(CAPNG_SELECT_BOTH | CAPNG_SELECT_AMBIENT);
         if (keep_ids)
                 capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SETUID, CAP_SETGID, -1);
         return capng_change_id((int) uid, (int) gid, (capng_flags_t) flags) ? -EPERM : 0;
@@ -155,7 +155,7 @@ static int drop(const struct mapping *mapping, bool privileged)
                 if (r < 0)
                         return r;
         } else {
-                capng_clear(CAPNG_SELECT_BOTH);
+                capng_clear(CAPNG_SELECT_BOTH | CAPNG_SELECT_AMBIENT);
                 if (capng_apply(CAPNG_SELECT_CAPS))
                         return -EPERM;
         }

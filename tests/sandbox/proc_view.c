@@ -119,7 +119,7 @@ static void count_fd(struct proc_fds *fds, const char *target, char sockets[][64
                         if (strcmp(sockets[i], target) == 0)
                                 return;
                 ck_assert_uint_lt(fds->sockets, most);
-                snprintf(sockets[fds->sockets++], 64, "%s", target);
+                snprintf(sockets[fds->sockets++], 64, "%.63s", target);
         } else if (strncmp(target, "pipe:", 5) == 0) {
                 fds->pipes++;
         } else if (strcmp(target, "anon_inode:[eventfd]") == 0) {

@@ -1,0 +1,182 @@
+/*
+ * As systemd starts it: sockets passed by name, READY, STATUS, watchdog; and --fd with a connected socket.
+ */
+#include "rig.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct stand {
+        char dir[48], conf[64], disk[2][64], socket[2][64], file[2][96];
+        struct prog prog;
+};
+
+static void write_file(const char *path, const char *text, off_t bytes)
+{
+        FILE *file = fopen(path, "we");
+
+        ck_assert(file != NULL);
+        fputs(text, file);
+        if (bytes)
+                ck_assert_int_eq(ftruncate(fileno(file), bytes), 0);
+        ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Two devices, a and b, of different size, so that a mix-up shows. */
+static struct stand stand_make(void)
+{
+        const char *base = getenv("RIG_DIR");
+        struct stand s = { .prog = { .pid = 0 } };
+
+        snprintf(s.dir, sizeof(s.dir), "%s/XXXXXX", base ? base : "/tmp");
+        ck_assert(mkdtemp(s.dir) != NULL);
+        snprintf(s.conf, sizeof(s.conf), "%s/conf", s.dir);
+        ck_assert_int_eq(mkdir(s.conf, 0755), 0);
+        for (int i = 0; i < 2; i++) {
+                char text[256];
+
+                snprintf(s.disk[i], sizeof(s.disk[i]), "%s/disk%d", s.dir, i);
+                snprintf(s.socket[i], sizeof(s.socket[i]), "%s/socket%d", s.dir, i);
+                snprintf(s.file[i], sizeof(s.file[i]), "%s/%c.conf", s.conf, 'a' + i);
+                snprintf(text, sizeof(text), "[Device]\nType=block\n[Block]\nPath=%s\n", s.disk[i]);
+                write_file(s.file[i], text, 0);
+                write_file(s.disk[i], "", (1 + i) << 20);
+        }
+        return s;
+}
+
+static void stand_drop(struct stand *s)
+{
+        for (int i = 0; i < 2; i++) {
+                unlink(s->socket[i]);
+                unlink(s->disk[i]);
+                unlink(s->file[i]);
+        }
+        rmdir(s->conf);
+        ck_assert_int_eq(rmdir(s->dir), 0);
+}
+
+static uint64_t capacity_of(const char *socket)
+{
+        struct fe_device device;
+        uint64_t sectors;
+
+        OK(fe_device_start(socket, NULL, &device));
+        OK(fe_get_config(&device.conn, 0, &sectors, sizeof(sectors)));
+        OK(fe_device_stop(&device));
+        return sectors;
+}
+
+/* Waits for a datagram of sd_notify that contains the text. */
+static bool notified(struct prog *prog, const char *text, int timeout_ms)
+{
+        long long deadline = fe_deadline(timeout_ms);
+        char got[512];
+
+        for (;;) {
+                struct pollfd ready = { .fd = prog->notify.num, .events = POLLIN };
+                ssize_t n;
+
+                if (poll(&ready, 1, fe_left_ms(deadline)) <= 0)
+                        return false;
+                n = recv(prog->notify.num, got, sizeof(got) - 1, 0);
+                got[n < 0 ? 0 : n] = '\0';
+                if (strstr(got, text))
+                        return true;
+        }
+}
+
+START_TEST(sockets_come_by_name)
+{
+        struct stand s = stand_make();
+        char *argv[] = { "systemd-socket-activate", "-E", "NOTIFY_SOCKET", "-l", s.socket[1], "-l", s.socket[0],
+                         "--fdname=b:a", getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+        int status, ms;
+
+        OK(prog_start(argv, &s.prog));
+        ck_assert_uint_eq(capacity_of(s.socket[0]), (1 << 20) / 512); /* the first connection starts the broker */
+        ck_assert_uint_eq(capacity_of(s.socket[1]), (2 << 20) / 512);
+        ck_assert(notified(&s.prog, "READY=1", FE_TIMEOUT_MS));
+        ck_assert(notified(&s.prog, "STATUS=2 devices: 1 in use", FE_TIMEOUT_MS));
+        ck_assert(notified(&s.prog, "STATUS=2 devices: 0 in use", FE_TIMEOUT_MS));
+        OK(prog_stop(&s.prog, 2 * RIG_STOP_MS, &status, &ms));
+        stand_drop(&s);
+}
+END_TEST
+
+START_TEST(a_missing_name_stops_the_start)
+{
+        struct stand s = stand_make();
+        char *argv[] = { "systemd-socket-activate", "-l", s.socket[0], "-l", s.socket[1], "--fdname=a:x",
+                         getenv("VHOST_BROKER"), "--config", s.conf, "--run-dir", "/nowhere", NULL };
+        struct fe_conn conn;
+        int status = 0;
+
+        OK(prog_start(argv, &s.prog));
+        OK(fe_connect(s.socket[0], FE_TIMEOUT_MS, &conn));
+        OK(prog_end(&s.prog, RIG_START_MS, &status));
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        OK(prog_log_wait(&s.prog, 0, "/nowhere/b.sock", 0));
+        fe_close(&conn);
+        stand_drop(&s);
+}
+END_TEST
+
+START_TEST(the_watchdog_is_fed)
+{
+        struct stand s = stand_make();
+        char *argv[] = { "env", "WATCHDOG_USEC=400000", getenv("VHOST_BROKER"), "--type=block", "--blk-file", s.disk[0],
+                         "--socket-path", s.socket[0], NULL };
+        int status, ms;
+
+        OK(prog_start(argv, &s.prog));
+        for (int i = 0; i < 3; i++)
+                ck_assert(notified(&s.prog, "WATCHDOG=1", 2000));
+        OK(prog_stop(&s.prog, RIG_STOP_MS, &status, &ms));
+        ck_assert_int_lt(ms, 1000);
+        stand_drop(&s);
+}
+END_TEST
+
+/* The broker serves the one connection it was given, and ends with it. */
+START_TEST(fd_may_be_a_connection)
+{
+        struct stand s = stand_make();
+        char fd[32];
+        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", fd, "--blk-file", s.disk[1], NULL };
+        struct fe_device device;
+        int pair[2], status = 1;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        ck_assert_int_eq(fcntl(pair[1], F_SETFD, 0), 0);
+        snprintf(fd, sizeof(fd), "--fd=%d", pair[1]);
+        OK(prog_start(argv, &s.prog));
+        close(pair[1]);
+        OK(fe_device_start_on(fe_adopt((struct fd){ pair[0] }), NULL, &device));
+        OK(fe_device_stop(&device));
+        OK(prog_end(&s.prog, FE_TIMEOUT_MS, &status));
+        ck_assert_int_eq(status, 0);
+        stand_drop(&s);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("activation");
+        TCase *all = tcase_create("all");
+
+        tcase_set_timeout(all, 60);
+        tcase_add_test(all, sockets_come_by_name);
+        tcase_add_test(all, a_missing_name_stops_the_start);
+        tcase_add_test(all, the_watchdog_is_fed);
+        tcase_add_test(all, fd_may_be_a_connection);
+        suite_add_tcase(suite, all);
+        return rig_main(suite);
+}
