@@ -6,7 +6,8 @@ set -eu
 cd "$(dirname "$0")/.."
 build="build-demo"
 
-step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
+step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 quiet() {
         local log=$build.log
         "$@" >"$log" 2>&1 || { tail -n 30 "$log"; echo "demo: failed: $*" >&2; exit 1; }
@@ -26,7 +27,7 @@ VHOST_BROKER=$PWD/$build/broker/vhost-broker
 . tests/e2e/lib.sh
 step "Get a guest: Debian's cloud kernel and a small initramfs"
 e2e_begin
-echo "kernel $(cut -d_ -f1,2 "$guest_dir/kernel"), not installed, only booted"
+echo "$(cat "${guest_dir%/*}/kernel" 2>/dev/null || echo "A kernel of an earlier run"), not installed, only booted"
 
 step "Start a broker with one disk, boot the guest on it (QEMU without KVM: this takes a while)"
 file=$(image disk 256M)
@@ -51,8 +52,10 @@ echo "    wrote 32 MiB, SHA-256 ${wrote%% *}"
 echo "    read them back after unmounting:"
 echo "                   SHA-256 ${read%% *}"
 [ "$wrote" = "$read" ] || give_up "the guest read back something else than it wrote"
-show 'fio --name=x --filename=/mnt/fio --size=32M --rw=randrw --bs=4k --ioengine=libaio --iodepth=16 --direct=1
-        --verify=crc32c --runtime=20 2>/dev/null | grep -E "^ *(read|write):|err=" | sed "s/^ *//; s/x: (groupid=0, jobs=1): //"'
+guest vm 'fio --name=x --filename=/mnt/fio --size=32M --rw=randrw --bs=4k --ioengine=libaio --iodepth=16 --direct=1
+        --verify=crc32c --verify_fatal=1 >/tmp/fio 2>&1' || give_up "fio: $(guest vm 'cat /tmp/fio')"
+echo "    fio, 4 KiB at random, 16 at a time, each block verified by its CRC:"
+show 'grep -E "^ *(read|write):" /tmp/fio'
 
 # --- what the kernel says ---------------------------------------------------------------------------------------------
 field() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$2/status"; }
@@ -71,7 +74,10 @@ own_namespaces() {
                 readlink "/proc/$1/ns/$ns" >/dev/null 2>&1 || { echo "?"; return; }
                 [ "$(readlink "/proc/$1/ns/$ns")" = "$(readlink "/proc/$$/ns/$ns")" ] || own="$own $ns"
         done
-        echo "${own:- none}" | cut -c 2-
+        case $own in
+        " user mnt pid net ipc uts") echo "all 6" ;;
+        *) echo "${own:- none}" | cut -c 2- ;;
+        esac
 }
 
 # The names of the run filters say what they are for; which engine runs is seen from the ring it holds.
@@ -90,12 +96,13 @@ fds() {
         for fd in /proc/"$1"/fd/*; do
                 if [ ! -L "$fd" ]; then echo "?"
                 elif [ "$fd" -ef "$file" ]; then echo disk
-                else readlink "$fd" | sed 's/:\[[0-9]*\]$//; s/^anon_inode:\[*//; s/\]$//; s/^\/memfd:\([^ ]*\).*/memfd \1/'
+                else readlink "$fd" | sed -E 's/ \(deleted\)$//; s/:\[[0-9]+\]$//; s/^anon_inode:\[?([^]]*)\]?$/\1/
+                        s/^(user|net|mnt)$/\1 namespace/; s/^\/memfd:(.*)/memfd "\1"/; s/^\/(.*\/)?//'
                 fi
         done | sort | uniq -c | awk '{ n = $1; $1 = ""; printf "%s%d%s", sep, n, $0; sep = ", " } END { print "" }'
 }
 
-row() { printf '    %-22s %-18s %-18s %-18s\n' "$@"; }
+row() { printf '    %-22s %-18s %-18s %s\n' "$@"; }
 column() {      # column WHAT FUNCTION...: one value a process
         local what=$1
         shift
@@ -103,11 +110,12 @@ column() {      # column WHAT FUNCTION...: one value a process
 }
 root_entries() {
         case $(own_namespaces "$1") in
-        *mnt*) find "/proc/$1/root/" -mindepth 1 | wc -l ;;
+        *all* | *mnt*) find "/proc/$1/root/" -mindepth 1 | wc -l ;;
         *\?*) echo "?" ;;
         *) echo "the host's" ;;
         esac
 }
+own_memory() { awk '$1 == "Anonymous:" { n = $2 } END { print n == "" ? "?" : n }' "/proc/$1/smaps_rollup" 2>/dev/null || echo "?"; }
 mode() { case $(field Seccomp "$1") in 2) echo filter ;; *) echo off ;; esac; }
 no_new_privs() { case $(field NoNewPrivs "$1") in 1) echo yes ;; *) echo no ;; esac; }
 
@@ -126,7 +134,7 @@ column "   filters" field Seccomp_filters
 row "   allowed calls" "$(calls broker)" "$(calls session)" "$(calls worker)"
 column "own namespaces" own_namespaces
 column "files it can name" root_entries
-column "memory resident, KiB" rss_kib
+column "memory of its own, KiB" own_memory
 echo
 for name in broker session worker; do
         printf '    open in the %-8s %s\n' "$name:" "$(fds "${!name}")"
