@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { CHANNEL = 0 };
@@ -132,6 +133,7 @@ int main(void)
 
         signal(SIGPIPE, SIG_IGN); /* a call may be a pipe or a socket without a reader */
         mallopt(M_ARENA_MAX, 1);
+        prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* or rooms that are filled page by page cost 2 MiB at once */
         link_init(&w.link, CHANNEL);
         if (start(&w, &packet) < 0)
                 return EXIT_FAILURE;
