@@ -91,6 +91,8 @@ static int check_area(struct session *s, const struct vu_msg *m)
 static int area_accepted(struct session *s, struct vu_msg *m, uint64_t value)
 {
         (void) value;
+        for (unsigned i = 0; i < s->ledger.n_vrings; i++)
+                s->ledger.vring[i].drained = false;
         fd_close(&s->ledger.inflight.fd);
         s->ledger.inflight = (struct ledger_inflight){
                 .fd = fd_take(&m->fd[0]), .size = m->inflight.size, .offset = m->inflight.offset,

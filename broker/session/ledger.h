@@ -28,6 +28,7 @@ struct ledger_vring {
         bool enabled;
         bool has_addr;
         bool broke;    /* told so by the worker since the last start was proposed */
+        bool drained;  /* stopped since the in-flight area was set: nothing of it is in there */
         uint32_t size; /* entries; 0: not set */
         uint32_t base; /* as in SET_VRING_BASE */
         struct vu_vring_addr addr;

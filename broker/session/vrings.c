@@ -39,6 +39,7 @@ static int enter_stop(struct session *s, uint32_t index, uint64_t base)
         if (vring->state != VRING_STOPPED) /* a successor need not know the base of what its predecessor broke */
                 vring->base = (uint32_t) base;
         vring->state = VRING_STOPPED;
+        vring->drained = true;
         fd_close(&vring->kick);
         return 0;
 }
@@ -247,6 +248,12 @@ static int started(struct session *s, struct vu_msg *m, uint64_t value)
         return enter_fd(vring, m, IPC_KICK);
 }
 
+/* Only the front-end's area can hold what is older than this start; a vring that was drained begins anew in it. */
+static bool is_resumed(const struct session *s, const struct ledger_vring *vring)
+{
+        return !s->ledger.inflight.own && !vring->drained;
+}
+
 static int start(struct session *s, struct vu_msg *m, struct ledger_vring *vring)
 {
         int r = check_start(s, index_of(m));
@@ -257,7 +264,7 @@ static int start(struct session *s, struct vu_msg *m, struct ledger_vring *vring
         if (!fd_has(&s->ledger.inflight.fd))
                 return inflight_own_first(s);
         vring->broke = false;
-        proposal_vring_start(&proposal, vring, index_of(m), m->n_fds ? m->fd[0].num : -1, !s->ledger.inflight.own);
+        proposal_vring_start(&proposal, vring, index_of(m), m->n_fds ? m->fd[0].num : -1, is_resumed(s, vring));
         return link_propose(s, &proposal, started);
 }
 

@@ -151,6 +151,37 @@ START_TEST(starts_no_vring_that_the_area_lacks)
 }
 END_TEST
 
+static uint32_t resume_of_start(struct rig *rig)
+{
+        ck_assert_uint_eq(ask_start(rig, 0, 128), 0);
+        return ((const struct ipc_vring_start *) rig_got(rig, IPC_VRING_START))->resume;
+}
+
+START_TEST(resumes_only_what_was_not_drained)
+{
+        const struct vu_inflight area = { .size = 2112, .queues = 1, .queue_size = 128 };
+        struct vu_vring_state state = { .index = 0 };
+        struct rig rig;
+
+        rig_init(&rig);
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig_memory(&rig);
+        for (unsigned i = 0; i < 2; i++) {
+                ck_assert_uint_eq(ask_set(&rig, area, 4096, 1), 0);
+                ck_assert_uint_eq(resume_of_start(&rig), 1);
+                rig_send(&rig, VU_GET_VRING_BASE, VU_VERSION, &state, sizeof(state), NULL, 0);
+                ck_assert_int_eq(rig_reply(&rig, VU_GET_VRING_BASE, &state, sizeof(state), NULL), 8);
+                ck_assert_uint_eq(resume_of_start(&rig), 0);
+                rig_tell(&rig, VU_RESET_DEVICE, NULL, 0, NULL, 0);
+                rig_tell_u64(&rig, VU_SET_FEATURES, VERSION_1 | BIT30);
+                ck_assert_uint_eq(resume_of_start(&rig), 0);
+                rig_send(&rig, VU_GET_VRING_BASE, VU_VERSION, &state, sizeof(state), NULL, 0);
+                ck_assert_int_eq(rig_reply(&rig, VU_GET_VRING_BASE, &state, sizeof(state), NULL), 8);
+        }
+        rig_done(&rig);
+}
+END_TEST
+
 START_TEST(makes_its_own_once)
 {
         struct rig rig;
@@ -201,7 +232,7 @@ int main(void)
 {
         static const TTest *const *const tests[] = {
                 &gives_out_a_sealed_area, &judges_what_is_asked_for, &takes_an_area_that_fits,
-                &starts_no_vring_that_the_area_lacks, &makes_its_own_once, &gives_way_to_the_front_ends,
+                &starts_no_vring_that_the_area_lacks, &resumes_only_what_was_not_drained, &makes_its_own_once, &gives_way_to_the_front_ends,
         };
 
         return rig_main("inflight", tests, ARRAY_SIZE(tests));
