@@ -12,6 +12,7 @@
 
 enum {
         STOP_KILL_US = 400 * 1000,    /* sessions that were asked to end and did not are killed */
+        REPORT_US = 200 * 1000, /* changes of state within this time are reported as one */
         STOP_GIVE_UP_US = 300 * 1000, /* what a kill does not end blocks in the kernel: it keeps only itself */
 };
 
@@ -49,16 +50,31 @@ void host_close_stranger(struct host *host, struct fd stranger)
                 log_warning(host->log, "closing a connection in a process of its own: %s", log_errno(r));
 }
 
-void host_report(struct host *host)
+static int on_report(sd_event_source *source, uint64_t usec, void *context)
 {
+        struct host *host = context;
         unsigned serving = 0, draining = 0;
 
+        (void) source;
+        (void) usec;
         for (unsigned i = 0; i < host->n_devices; i++) {
                 serving += host->device[i].serving.state == SERVING_UP;
                 draining += host->device[i].serving.state == SERVING_DRAINING;
         }
         sd_notifyf(0, "STATUS=%s%u devices: %u in use, %u draining", host->stopping ? "stopping; " : "",
                    host->n_devices, serving, draining);
+        return 0;
+}
+
+/* A storm of connections must not become a storm of messages to PID 1. */
+void host_report(struct host *host)
+{
+        int on = SD_EVENT_ONESHOT;
+
+        if (sd_event_source_get_enabled(host->report_timer, &on) == 0) {
+                sd_event_source_set_time_relative(host->report_timer, REPORT_US);
+                sd_event_source_set_enabled(host->report_timer, SD_EVENT_ONESHOT);
+        }
 }
 
 static int on_give_up(sd_event_source *source, uint64_t usec, void *context)
@@ -84,11 +100,18 @@ static int on_stop_late(sd_event_source *source, uint64_t usec, void *context)
         return sd_event_add_time_relative(host->event, NULL, CLOCK_MONOTONIC, STOP_GIVE_UP_US, 0, on_give_up, host);
 }
 
+static int add_timer(struct host *host, sd_event_time_handler_t handler, sd_event_source **ret_timer)
+{
+        int r = sd_event_add_time(host->event, ret_timer, CLOCK_MONOTONIC, 0, 0, handler, host);
+
+        return r < 0 ? r : sd_event_source_set_enabled(*ret_timer, SD_EVENT_OFF);
+}
+
 int host_prepare(struct host *host)
 {
-        int r = sd_event_add_time(host->event, &host->stop_timer, CLOCK_MONOTONIC, 0, 0, on_stop_late, host);
+        int r = add_timer(host, on_stop_late, &host->stop_timer);
 
-        return r < 0 ? r : sd_event_source_set_enabled(host->stop_timer, SD_EVENT_OFF);
+        return r < 0 ? r : add_timer(host, on_report, &host->report_timer);
 }
 
 void host_stop(struct host *host)
@@ -103,7 +126,6 @@ void host_stop(struct host *host)
                 sd_event_source_set_time_relative(host->stop_timer, STOP_KILL_US);
                 sd_event_source_set_enabled(host->stop_timer, SD_EVENT_ONESHOT);
         }
-        host_report(host);
         for (unsigned i = 0; i < host->n_devices; i++)
                 children |= serving_has_children(&host->device[i].serving);
         if (!children)

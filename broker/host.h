@@ -22,7 +22,7 @@ struct host {
         unsigned n_devices;
         uint32_t sessions; /* counts all that ever were, to number them */
         bool stopping;
-        sd_event_source *stop_timer;
+        sd_event_source *stop_timer, *report_timer;
 };
 
 /* Makes what stopping needs, and with it the one descriptor of all timers, before anything runs. -errno. */
@@ -34,7 +34,7 @@ int host_reap_later(struct host *host, struct fd pidfd);
 /* Gets rid of a stranger's connection without ever making its last close. */
 void host_close_stranger(struct host *host, struct fd stranger);
 
-/* Tells systemd in one line how the devices are. */
+/* Tells systemd in one line, soon, how the devices are. */
 void host_report(struct host *host);
 
 /* Ends all sessions and then the event loop, in less than a second. */

@@ -76,7 +76,12 @@ static void stand_alone(const struct rig *rig, struct words *w)
         word(w, "--socket-path=%s", rig->socket);
         if (strcmp(o->type, "block") != 0)
                 return;
-        word(w, "--blk-file=%s", rig->disk);
+        if (o->engine && !strcmp(o->engine, "null")) {
+                word(w, "--set");
+                word(w, "block.size=%llu", (unsigned long long) o->disk_bytes);
+        } else {
+                word(w, "--blk-file=%s", rig->disk);
+        }
         word(w, "--set");
         word(w, "block.queues=%u", o->queues);
         if (o->engine) {

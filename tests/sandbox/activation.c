@@ -98,13 +98,16 @@ START_TEST(sockets_come_by_name)
         struct stand s = stand_make();
         char *argv[] = { "systemd-socket-activate", "-E", "NOTIFY_SOCKET", "-l", s.socket[1], "-l", s.socket[0],
                          "--fdname=b:a", getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+        struct fe_device device;
         int status, ms;
 
         OK(prog_start(argv, &s.prog));
         ck_assert_uint_eq(capacity_of(s.socket[0]), (1 << 20) / 512); /* the first connection starts the broker */
         ck_assert_uint_eq(capacity_of(s.socket[1]), (2 << 20) / 512);
         ck_assert(notified(&s.prog, "READY=1", FE_TIMEOUT_MS));
+        OK(fe_device_start(s.socket[0], NULL, &device));
         ck_assert(notified(&s.prog, "STATUS=2 devices: 1 in use", FE_TIMEOUT_MS));
+        OK(fe_device_stop(&device));
         ck_assert(notified(&s.prog, "STATUS=2 devices: 0 in use", FE_TIMEOUT_MS));
         OK(prog_stop(&s.prog, 2 * RIG_STOP_MS, &status, &ms));
         stand_drop(&s);
