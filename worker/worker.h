@@ -30,3 +30,10 @@ struct worker {
 };
 
 enum { WORKER_VRING_SIZE_MAX = CHAIN_DESCS_MAX, WORKER_QUEUES_MAX = 256, WORKER_LOOPS_MAX = 64 };
+
+/*
+ * Makes everything that the worker will ever need but guest memory: device, loops, threads, vrings; takes the
+ * packet's descriptors. The other loops are parked then. -errno, logged.
+ */
+int worker_set_up(struct worker *w, const struct device *kind, const struct ipc_device *device,
+                  struct packet *packet);

@@ -65,7 +65,7 @@ struct ipc_device rig_device(enum ipc_engine engine, uint64_t capacity)
         return device;
 }
 
-static void exec_worker(int channel)
+static void become_worker(const struct rig *rig, int channel)
 {
         char *const argv[] = { "vhost-worker", NULL }, *const envp[] = { NULL };
 
@@ -75,6 +75,8 @@ static void exec_worker(int channel)
         close_range(3, ~0U, 0);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        if (rig->run)
+                rig->run();
         execve(getenv("VHOST_WORKER"), argv, envp);
         _exit(127);
 }
@@ -120,7 +122,7 @@ void rig_spawn(struct rig *rig)
         int pair[2], fence[2];
         struct packet packet = { 0 };
 
-        ck_assert_msg(getenv("VHOST_WORKER") != NULL, "VHOST_WORKER names no program");
+        ck_assert_msg(rig->run || getenv("VHOST_WORKER"), "VHOST_WORKER names no program");
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         ck_assert_int_eq(pipe2(fence, O_CLOEXEC), 0);
         rig->channel = pair[0];
@@ -130,7 +132,7 @@ void rig_spawn(struct rig *rig)
         rig->worker = fork();
         ck_assert_int_ge(rig->worker, 0);
         if (rig->worker == 0)
-                exec_worker(pair[1]);
+                become_worker(rig, pair[1]);
         close(pair[1]);
         close(fence[1]);
         while (packet.header.type != IPC_READY)
@@ -150,18 +152,31 @@ static void ring_init(struct rig *rig, unsigned index)
                                               .err = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 }
 
-void rig_init(struct rig *rig, const struct ipc_device *device, int disk)
+static void make_guest(struct rig *rig)
 {
-        *rig = (struct rig){ .device = *device, .disk = disk, .fds_before = count_fds() };
+        size_t area = RIG_QUEUES * vu_inflight_bytes(RIG_RING, false);
+
         rig->memory = memfd("guest", RIG_MEMORY);
-        rig->area = memfd("inflight", (off_t) (RIG_QUEUES * vu_inflight_bytes(RIG_RING, false)));
+        rig->area = memfd("inflight", (off_t) area);
         rig->guest = mmap(NULL, RIG_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, rig->memory, 0);
-        rig->guest_area = mmap(NULL, RIG_QUEUES * vu_inflight_bytes(RIG_RING, false), PROT_READ | PROT_WRITE,
-                               MAP_SHARED, rig->area, 0);
+        rig->guest_area = mmap(NULL, area, PROT_READ | PROT_WRITE, MAP_SHARED, rig->area, 0);
         ck_assert_ptr_ne(rig->guest, MAP_FAILED);
         ck_assert_ptr_ne(rig->guest_area, MAP_FAILED);
         for (unsigned i = 0; i < RIG_QUEUES; i++)
                 ring_init(rig, i);
+}
+
+void rig_init(struct rig *rig, const struct ipc_device *device, int disk)
+{
+        *rig = (struct rig){ .device = *device, .disk = disk, .fds_before = count_fds() };
+        make_guest(rig);
+        rig_spawn(rig);
+}
+
+void rig_init_own(struct rig *rig, const struct ipc_device *device, void (*run)(void))
+{
+        *rig = (struct rig){ .device = *device, .disk = -1, .fds_before = count_fds(), .run = run };
+        make_guest(rig);
         rig_spawn(rig);
 }
 
@@ -229,6 +244,12 @@ struct ipc_answer rig_next_answer(struct rig *rig)
         return answer;
 }
 
+uint32_t rig_send(struct rig *rig, enum ipc_type type, const void *body, size_t n)
+{
+        ck_assert_int_eq(packet_send(rig->channel, type, ++rig->sequence, body, n, NULL, 0), 0);
+        return rig->sequence;
+}
+
 int rig_ask(struct rig *rig, enum ipc_type type, const void *body, size_t n, const int *fds, unsigned n_fds,
             uint64_t *ret_value)
 {
@@ -259,16 +280,27 @@ void rig_configure(struct rig *rig, uint64_t acked)
         ck_assert_int_eq(rig_ask(rig, IPC_INFLIGHT, &area, sizeof(area), &rig->area, 1, NULL), 0);
 }
 
-int rig_ring_start(struct rig *rig, unsigned index, bool resume)
+static int ring_start(struct rig *rig, unsigned index, bool resume, bool enabled)
 {
         struct rig_ring *ring = &rig->ring[index];
         uint64_t at = RIG_UVA + index * RING_ROOM;
         struct ipc_vring_start start = { .index = index, .size = RIG_RING, .desc = at, .avail = at + AVAIL_AT,
-                                         .used = at + USED_AT, .base = le16toh(ring->used->idx), .enabled = 1,
-                                         .resume = resume, .fds = IPC_KICK | IPC_CALL | IPC_ERR };
+                                         .used = at + USED_AT, .base = le16toh(ring->used->idx),
+                                         .enabled = enabled, .resume = resume,
+                                         .fds = IPC_KICK | IPC_CALL | IPC_ERR };
 
         return rig_ask(rig, IPC_VRING_START, &start, sizeof(start), (int[]){ ring->kick, ring->call, ring->err }, 3,
                        NULL);
+}
+
+int rig_ring_start(struct rig *rig, unsigned index, bool resume)
+{
+        return ring_start(rig, index, resume, true);
+}
+
+int rig_ring_start_off(struct rig *rig, unsigned index, bool resume)
+{
+        return ring_start(rig, index, resume, false);
 }
 
 uint32_t rig_ring_stop(struct rig *rig, unsigned index)
@@ -287,6 +319,17 @@ void rig_until_broken(struct rig *rig, unsigned index)
         while (!(rig->broken & 1u << index))
                 ck_assert_msg(next_packet(rig, &packet), "the worker has ended");
         rig->broken &= ~(1u << index);
+}
+
+unsigned rig_taken(const struct rig *rig, unsigned index)
+{
+        const char *part = rig->guest_area + index * vu_inflight_bytes(RIG_RING, false);
+        const struct vu_inflight_split_desc *desc = (const void *) (part + sizeof(struct vu_inflight_split));
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < RIG_RING; i++)
+                n += __atomic_load_n(&desc[i].inflight, __ATOMIC_RELAXED);
+        return n;
 }
 
 void *rig_at(struct rig *rig, uint64_t gpa)

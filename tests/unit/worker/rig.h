@@ -35,6 +35,7 @@ struct rig_ring {
 
 struct rig {
         pid_t worker;
+        void (*run)(void); /* instead of the program, in the child that would become it; NULL: the program */
         int channel, fence, memory, area, disk;
         char *guest;      /* the memory, mapped here */
         char *guest_area; /* the in-flight area */
@@ -61,6 +62,9 @@ struct ipc_device rig_device(enum ipc_engine engine, uint64_t capacity);
 /* Makes guest memory and rings, starts a worker and takes its READY. */
 void rig_init(struct rig *rig, const struct ipc_device *device, int disk);
 
+/* The same with a worker of the test's own: `run` never returns. */
+void rig_init_own(struct rig *rig, const struct ipc_device *device, void (*run)(void));
+
 /* Hangs up, expects the worker to end well, and checks that nothing is left behind. */
 void rig_done(struct rig *rig);
 
@@ -73,6 +77,9 @@ void rig_spawn(struct rig *rig);
 /* Kills the worker by SIGKILL, and waits until its fence has fallen. */
 void rig_kill(struct rig *rig);
 
+/* Sends a packet; returns its sequence. */
+uint32_t rig_send(struct rig *rig, enum ipc_type type, const void *body, size_t n);
+
 /* Sends a packet and waits for its answer; asserts nothing about the result. */
 int rig_ask(struct rig *rig, enum ipc_type type, const void *body, size_t n, const int *fds, unsigned n_fds,
             uint64_t *ret_value);
@@ -80,8 +87,9 @@ int rig_ask(struct rig *rig, enum ipc_type type, const void *body, size_t n, con
 /* FEATURES, MEM_TABLE, INFLIGHT: all but the vrings. */
 void rig_configure(struct rig *rig, uint64_t acked);
 
-/* VRING_START of a ring, as it stands in guest memory; rig_ring_stop() returns the base. */
+/* VRING_START of a ring, as it stands in guest memory, enabled or not; rig_ring_stop() returns the base. */
 int rig_ring_start(struct rig *rig, unsigned index, bool resume);
+int rig_ring_start_off(struct rig *rig, unsigned index, bool resume);
 uint32_t rig_ring_stop(struct rig *rig, unsigned index);
 
 /* Reads packets until the condition holds. */
@@ -89,6 +97,9 @@ void rig_until_broken(struct rig *rig, unsigned index);
 
 /* The next packet that is an ANSWER, whatever its sequence. */
 struct ipc_answer rig_next_answer(struct rig *rig);
+
+/* How many requests of a ring the in-flight area says are taken and not completed. */
+unsigned rig_taken(const struct rig *rig, unsigned index);
 
 /* Guest memory by guest address. */
 void *rig_at(struct rig *rig, uint64_t gpa);

@@ -89,6 +89,33 @@ START_TEST(resubmits_in_the_order_of_age)
 }
 END_TEST
 
+/* What was taken counts as taken, even if the vring is disabled now: a stop finishes it. */
+START_TEST(a_stop_finishes_what_was_taken)
+{
+        struct ipc_device device = rig_device(engines[_i], DISK);
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        rig_init(&rig, &device, disk);
+        rig_configure(&rig, RIG_ACKED);
+        ck_assert_int_eq(rig_ring_start(&rig, 0, false), 0);
+        rig_kill(&rig);
+        for (unsigned i = 0; i < 8; i++) {
+                write_request(&rig, i, i * 8, (uint8_t) (i + 1));
+                rig_offer(&rig.ring[0], (uint16_t) (i * 3));
+        }
+        leave_in_flight(&rig, 5);
+        rig_spawn(&rig);
+        rig_configure(&rig, RIG_ACKED);
+        ck_assert_int_eq(rig_ring_start_off(&rig, 0, true), 0);
+        ck_assert_uint_eq(rig_ring_stop(&rig, 0), 5);
+        for (unsigned i = 0; i < 8; i++)
+                ck_assert_uint_eq(status_of(&rig, i), i < 5 ? VIRTIO_BLK_S_OK : 0xff);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
 /* Its predecessor may have died between a used entry and its call. */
 START_TEST(calls_once_after_a_resume)
 {
@@ -227,6 +254,7 @@ int main(void)
         tcase_set_timeout(tcase, 120);
         tcase_add_loop_test(tcase, resubmits_in_the_order_of_age, 0, 3);
         tcase_add_loop_test(tcase, does_not_repeat_what_was_published, 0, 3);
+        tcase_add_loop_test(tcase, a_stop_finishes_what_was_taken, 0, 3);
         tcase_add_test(tcase, calls_once_after_a_resume);
         tcase_add_test(tcase, a_hostile_area_is_refused_or_harmless);
         tcase_add_loop_test(tcase, killed_at_any_moment, 0, 4);

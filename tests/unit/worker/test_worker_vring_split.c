@@ -14,7 +14,7 @@ struct fixture {
         struct vring vr;
         struct vring_desc desc[SIZE];
         le16 avail[3 + SIZE]; /* flags, idx, ring, used_event */
-        le16 used[3 + 4 * SIZE]; /* flags, idx, elements, avail_event */
+        le16 used[3 + 4 * SIZE] __attribute__((aligned(4))); /* flags, idx, elements, avail_event */
 } __attribute__((aligned(16)));
 
 static struct fixture *fixture_new(bool event_idx)

@@ -1,0 +1,214 @@
+/*
+ * What waits for requests in flight: a device of the test's own keeps them until their guest byte, the gate, is set.
+ * The rest is the real worker, with two loops.
+ */
+#include "rig.h"
+#include "worker.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HELD_MAX = RIG_RING };
+
+/* Of one loop. */
+struct holder {
+        struct chain *held[HELD_MAX];
+        unsigned n;
+};
+
+static int holder_open(const struct device_setup *setup, struct device_face *ret_face, void **ret_device)
+{
+        (void) setup;
+        ret_face->features = RIG_ACKED;
+        ret_face->queues = RIG_QUEUES;
+        *ret_device = calloc(setup->loops, sizeof(struct holder));
+        return 0;
+}
+
+static int holder_loop_open(void *device, unsigned loop, void **ret_local, int *ret_wait_fd)
+{
+        *ret_local = (struct holder *) device + loop;
+        *ret_wait_fd = -1;
+        return 0;
+}
+
+static void holder_serve(void *local, struct chain *chain)
+{
+        struct holder *h = local;
+
+        h->held[h->n++] = chain;
+}
+
+static bool holder_reap(void *local)
+{
+        struct holder *h = local;
+
+        if (h->n == 0 || !*(volatile uint8_t *) h->held[0]->in.part[0].iov_base)
+                return false;
+        while (h->n)
+                chain_done(h->held[--h->n], 1);
+        return true;
+}
+
+static const struct device holder = { .id = VIRTIO_ID_BLOCK,
+                                      .name = "holder",
+                                      .request_bytes = sizeof(struct chain),
+                                      .open = holder_open,
+                                      .loop_open = holder_loop_open,
+                                      .serve = holder_serve,
+                                      .reap = holder_reap };
+
+static void run(void)
+{
+        static struct worker w;
+        struct packet packet = { 0 };
+        struct ipc_device device;
+
+        link_init(&w.link, 0);
+        w.log = (struct log){ .sink = link_log, .context = &w.link, .most = LOG_LEVEL_INFO };
+        if (link_receive_device(&w.link, &packet) < 0)
+                _exit(1);
+        memcpy(&device, packet.body, sizeof(device));
+        if (worker_set_up(&w, &holder, &device, &packet) < 0 || link_ready(&w, 0) < 0)
+                _exit(1);
+        loops_unpark(&w);
+        loop_run(&w.loop[0]);
+}
+
+/* Ring 0 has `n` requests in flight that do not end by themselves. */
+static void up(struct rig *rig, unsigned n)
+{
+        const struct rig_part parts[] = { { RIG_GPA + RIG_DATA, 1, true } };
+        struct ipc_device device = rig_device(IPC_ENGINE_NULL, 0);
+
+        device.threads = 2;
+        rig_init_own(rig, &device, run);
+        rig_configure(rig, RIG_ACKED);
+        for (unsigned i = 0; i < RIG_QUEUES; i++)
+                ck_assert_int_eq(rig_ring_start(rig, i, false), 0);
+        for (unsigned i = 0; i < n; i++) {
+                rig_write_chain(&rig->ring[0], (uint16_t) i, parts, 1);
+                rig_offer(&rig->ring[0], (uint16_t) i);
+        }
+        rig_kick(&rig->ring[0]);
+        while (rig_taken(rig, 0) < n) /* each ping is a round of the loop */
+                ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+}
+
+/* Opens the gate and sends a ping, so that the loop has a look. Returns the ping's sequence. */
+static uint32_t release(struct rig *rig)
+{
+        *(volatile uint8_t *) rig_at(rig, RIG_GPA + RIG_DATA) = 1;
+        return rig_send(rig, IPC_PING, NULL, 0);
+}
+
+/* Nothing but pings is answered until the requests end; returns the answer that waited for them. */
+static struct ipc_answer expect_wait(struct rig *rig, uint32_t waiting)
+{
+        struct ipc_answer first, second;
+        uint32_t ping;
+
+        for (unsigned i = 0; i < 10; i++)
+                ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+        ping = release(rig);
+        first = rig_next_answer(rig);
+        second = rig_next_answer(rig);
+        ck_assert_uint_eq(first.reserved == ping ? second.reserved : first.reserved, waiting);
+        return first.reserved == ping ? second : first;
+}
+
+START_TEST(a_stop_waits_for_requests_in_flight)
+{
+        struct ipc_vring_stop stop = { .index = 0 };
+        struct ipc_answer answer;
+        struct rig rig;
+        uint32_t sequence;
+
+        up(&rig, 5);
+        sequence = rig_send(&rig, IPC_VRING_STOP, &stop, sizeof(stop));
+        ck_assert_int_eq(rig_ask(&rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+        rig_offer(&rig.ring[0], 9); /* too late for this life */
+        rig_kick(&rig.ring[0]);
+        answer = expect_wait(&rig, sequence);
+        ck_assert_uint_eq(answer.value, 5);
+        ck_assert_uint_eq(le16toh(rig.ring[0].used->idx), 5);
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(memory_is_not_taken_from_requests_in_flight)
+{
+        struct ipc_region_del del = { .slot = 1 };
+        struct rig rig;
+
+        up(&rig, 3);
+        expect_wait(&rig, rig_send(&rig, IPC_REGION_DEL, &del, sizeof(del)));
+        rig_wait_used(&rig.ring[0], 3);
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_reset_waits_too)
+{
+        struct rig rig;
+
+        up(&rig, 3);
+        expect_wait(&rig, rig_send(&rig, IPC_RESET, NULL, 0));
+        rig_done(&rig);
+}
+END_TEST
+
+/* Packets behind one that waits are answered after it, in order. */
+START_TEST(what_comes_behind_waits_its_turn)
+{
+        struct ipc_vring_stop stop = { .index = 0 }, stop_other = { .index = 1 };
+        struct ipc_vring_enable enable = { .index = 3, .enabled = 1 };
+        uint32_t sequence[3];
+        struct rig rig;
+
+        up(&rig, 2);
+        sequence[0] = rig_send(&rig, IPC_VRING_STOP, &stop, sizeof(stop));
+        sequence[1] = rig_send(&rig, IPC_VRING_ENABLE, &enable, sizeof(enable));
+        sequence[2] = rig_send(&rig, IPC_VRING_STOP, &stop_other, sizeof(stop_other));
+        *(volatile uint8_t *) rig_at(&rig, RIG_GPA + RIG_DATA) = 1;
+        rig_kick(&rig.ring[0]); /* a round */
+        for (unsigned i = 0; i < 3; i++)
+                ck_assert_uint_eq(rig_next_answer(&rig).reserved, sequence[i]);
+        rig_done(&rig);
+}
+END_TEST
+
+/* Even with a packet held back a hang-up is seen. */
+START_TEST(a_hang_up_ends_it_while_it_waits)
+{
+        struct ipc_vring_stop stop = { .index = 0 }, stop_other = { .index = 1 };
+        struct rig rig;
+
+        up(&rig, 2);
+        rig_send(&rig, IPC_VRING_STOP, &stop, sizeof(stop));
+        rig_send(&rig, IPC_VRING_STOP, &stop_other, sizeof(stop_other));
+        rig_done(&rig);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("worker: draining");
+        TCase *tcase = tcase_create("drain");
+        SRunner *runner = srunner_create(suite);
+        int failed;
+
+        tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, a_stop_waits_for_requests_in_flight);
+        tcase_add_test(tcase, memory_is_not_taken_from_requests_in_flight);
+        tcase_add_test(tcase, a_reset_waits_too);
+        tcase_add_test(tcase, what_comes_behind_waits_its_turn);
+        tcase_add_test(tcase, a_hang_up_ends_it_while_it_waits);
+        suite_add_tcase(suite, tcase);
+        srunner_run_all(runner, CK_NORMAL);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
