@@ -131,7 +131,7 @@ int prog_log_wait(struct prog *s, size_t from, const char *text, int timeout_ms)
         }
 }
 
-static void prog_done(struct prog *s)
+void prog_done(struct prog *s)
 {
         fd_close(&s->pidfd);
         fd_close(&s->err);

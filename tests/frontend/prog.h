@@ -32,6 +32,9 @@ int prog_log_wait(struct prog *s, size_t from, const char *text, int timeout_ms)
 /* Waits for its end by itself; *ret_status as of waitpid(2). -ETIMEDOUT. */
 int prog_end(struct prog *s, int timeout_ms, int *ret_status);
 
+/* Forgets one that has ended by itself. */
+void prog_done(struct prog *s);
+
 /*
  * SIGTERM, then waits for its end and for that of all its descendants. Kills what is left and says -EBUSY for a
  * descendant, -ETIMEDOUT for itself. *ret_ms: how long all took.

@@ -127,6 +127,7 @@ START_TEST(a_missing_name_stops_the_start)
         OK(prog_end(&s.prog, RIG_START_MS, &status));
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
         OK(prog_log_wait(&s.prog, 0, "/nowhere/b.sock", 0));
+        prog_done(&s.prog);
         fe_close(&conn);
         stand_drop(&s);
 }
@@ -166,6 +167,7 @@ START_TEST(fd_may_be_a_connection)
         OK(fe_device_stop(&device));
         OK(prog_end(&s.prog, FE_TIMEOUT_MS, &status));
         ck_assert_int_eq(status, 0);
+        prog_done(&s.prog);
         stand_drop(&s);
 }
 END_TEST

@@ -153,6 +153,7 @@ START_TEST(without_user_namespaces_it_does_not_start)
         OK(prog_end(&stand.prog, RIG_START_MS, &status));
         ck_assert_int_ne(status, 0);
         OK(prog_log_wait(&stand.prog, 0, "namespaces: this host makes no user namespace", 0));
+        prog_done(&stand.prog);
         unlink(stand.socket);
         unlink(stand.disk);
         rmdir(stand.dir);

@@ -59,6 +59,7 @@ START_TEST(never_removes_a_file)
         AUTO_FD file = { open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600) };
         char longer[200];
 
+        ck_assert(fd_has(&file));
         ck_assert_int_eq(listen_on_path(path, &log_nowhere, &listener), -EADDRINUSE);
         ck_assert_int_eq(unlink(path), 0);
         memset(longer, 'x', sizeof(longer) - 1);
