@@ -65,7 +65,8 @@ static int open_loops(struct worker *w)
 {
         int r = 0;
 
-        park_want(&w->park);
+        if (w->n_loops > 1)
+                park_want(&w->park);
         for (unsigned i = 1; i < w->n_loops; i++) {
                 r = loop_spawn(&w->loop[i]);
                 if (r < 0)
