@@ -65,7 +65,8 @@ static int check_one(struct session *s, int fd, const struct vu_region *region)
         return 0;
 }
 
-static int check_overlap(struct session *s, unsigned slot, const struct ipc_region *have, const struct vu_region *region)
+static int check_overlap(struct session *s, unsigned slot, const struct ipc_region *have,
+                         const struct vu_region *region)
 {
         if (!memory_overlap(have, region))
                 return 0;

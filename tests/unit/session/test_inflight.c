@@ -232,7 +232,8 @@ int main(void)
 {
         static const TTest *const *const tests[] = {
                 &gives_out_a_sealed_area, &judges_what_is_asked_for, &takes_an_area_that_fits,
-                &starts_no_vring_that_the_area_lacks, &resumes_only_what_was_not_drained, &makes_its_own_once, &gives_way_to_the_front_ends,
+                &starts_no_vring_that_the_area_lacks, &resumes_only_what_was_not_drained,
+                &makes_its_own_once, &gives_way_to_the_front_ends,
         };
 
         return rig_main("inflight", tests, ARRAY_SIZE(tests));

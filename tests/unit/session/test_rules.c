@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The row's own least payload, zeros, without descriptors; is it told from a well-formed one? */
+/* So many zeros as payload, so many descriptors. */
 static void send_sized(struct rig *rig, uint32_t request, uint32_t size, unsigned n_fds)
 {
         static const uint8_t zeros[VU_PAYLOAD_MAX];
@@ -71,23 +71,27 @@ static void with_rig(void (*body)(struct rig *rig, const struct vu_rule *rule, u
         }
 }
 
+/* Does the gate let it pass as far as its size? */
+static bool is_negotiated(const struct rig *rig, const struct vu_rule *rule)
+{
+        return rule && (rule->needs == VU_ALWAYS || session_has(rig->s, (unsigned) rule->needs));
+}
+
 static void too_short(struct rig *rig, const struct vu_rule *rule, uint32_t request)
 {
-        if (rule && rule->least && session_has(rig->s, VU_PF_MQ) &&
-            (rule->needs == VU_ALWAYS || session_has(rig->s, (unsigned) rule->needs)))
+        if (is_negotiated(rig, rule) && rule->least)
                 expect_failure(rig, rule, request, rule->least - 1, 0, "payload of");
 }
 
 static void too_long(struct rig *rig, const struct vu_rule *rule, uint32_t request)
 {
-        if (rule && rule->most < VU_PAYLOAD_MAX &&
-            (rule->needs == VU_ALWAYS || session_has(rig->s, (unsigned) rule->needs)))
+        if (is_negotiated(rig, rule) && rule->most < VU_PAYLOAD_MAX)
                 expect_failure(rig, rule, request, rule->most + 1u, 0, "payload of");
 }
 
 static void too_many_fds(struct rig *rig, const struct vu_rule *rule, uint32_t request)
 {
-        if (rule && (rule->needs == VU_ALWAYS || session_has(rig->s, (unsigned) rule->needs)))
+        if (is_negotiated(rig, rule))
                 expect_failure(rig, rule, request, rule->least, rule->fds + 1u, "descriptors: EBADMSG");
 }
 
