@@ -2,7 +2,7 @@
 # Installs what is missing, builds with both compilers, runs all tests, also sanitized, and the fuzzers for a moment.
 # Usage: tests/run.sh [--quick] [--no-install]      --quick: one compiler, and nothing that boots a guest
 # The last line counts tests; a build is one as well. Logs are left in build-*/meson-logs/.
-set -eu
+set -eu -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
@@ -56,8 +56,7 @@ build() {
 run_tests() {
         local dir=$1 n status=0 before=$failed
         shift
-        meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null >"$out" 2>&1 || status=$?
-        cat "$out"
+        meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null 2>&1 | tee "$out" || status=1
         count() { n=$(sed -n "s/^$1: *\([0-9]*\) *$/\1/p" "$out" | tail -n 1); n=${n:-0}; }
         count Ok && passed=$((passed + n))
         count Skipped && skipped=$((skipped + n))
