@@ -173,9 +173,9 @@ void rig_init(struct rig *rig, const struct ipc_device *device, int disk)
         rig_spawn(rig);
 }
 
-void rig_init_own(struct rig *rig, const struct ipc_device *device, void (*run)(void))
+void rig_init_own(struct rig *rig, const struct ipc_device *device, int disk, void (*run)(void))
 {
-        *rig = (struct rig){ .device = *device, .disk = -1, .fds_before = count_fds(), .run = run };
+        *rig = (struct rig){ .device = *device, .disk = disk, .fds_before = count_fds(), .run = run };
         make_guest(rig);
         rig_spawn(rig);
 }

@@ -63,7 +63,7 @@ struct ipc_device rig_device(enum ipc_engine engine, uint64_t capacity);
 void rig_init(struct rig *rig, const struct ipc_device *device, int disk);
 
 /* The same with a worker of the test's own: `run` never returns. */
-void rig_init_own(struct rig *rig, const struct ipc_device *device, void (*run)(void));
+void rig_init_own(struct rig *rig, const struct ipc_device *device, int disk, void (*run)(void));
 
 /* Hangs up, expects the worker to end well, and checks that nothing is left behind. */
 void rig_done(struct rig *rig);

@@ -84,7 +84,7 @@ static void up(struct rig *rig, unsigned n)
         struct ipc_device device = rig_device(IPC_ENGINE_NULL, 0);
 
         device.threads = 2;
-        rig_init_own(rig, &device, run);
+        rig_init_own(rig, &device, -1, run);
         rig_configure(rig, RIG_ACKED);
         for (unsigned i = 0; i < RIG_QUEUES; i++)
                 ck_assert_int_eq(rig_ring_start(rig, i, false), 0);

@@ -8,16 +8,38 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { DISK = 8 << 20 };
 
 static const enum ipc_engine engines[] = { IPC_ENGINE_URING, IPC_ENGINE_SYNC, IPC_ENGINE_NULL };
+
+/* A host that has no io_uring for us, in the way of kernel.io_uring_disabled. */
+static void run_without_uring(void)
+{
+        struct sock_filter code[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = { ARRAY_SIZE(code), code };
+        char *const argv[] = { "vhost-worker", NULL }, *const envp[] = { NULL };
+
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0)
+                execve(getenv("VHOST_WORKER"), argv, envp);
+        _exit(127);
+}
 
 /* A running worker with ring 0 started. */
 static void up(struct rig *rig, enum ipc_engine engine, int disk)
@@ -51,6 +73,22 @@ START_TEST(says_ready_with_the_engine_it_runs)
         ck_assert_uint_eq(rig.ready.config_size, sizeof(config));
         ck_assert_uint_eq(le64toh(config.capacity), DISK / 512);
         ck_assert_uint_eq(le16toh(config.num_queues), RIG_QUEUES);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
+START_TEST(auto_takes_sync_where_io_uring_is_refused)
+{
+        struct ipc_device device = rig_device(IPC_ENGINE_AUTO, DISK);
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        rig_init_own(&rig, &device, disk, run_without_uring);
+        ck_assert_uint_eq(rig.ready.engine, IPC_ENGINE_SYNC);
+        rig_configure(&rig, RIG_ACKED);
+        ck_assert_int_eq(rig_ring_start(&rig, 0, false), 0);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
         rig_done(&rig);
         close(disk);
 }
@@ -319,6 +357,7 @@ int main(void)
 
         tcase_set_timeout(tcase, 120);
         tcase_add_loop_test(tcase, says_ready_with_the_engine_it_runs, 0, 3);
+        tcase_add_test(tcase, auto_takes_sync_where_io_uring_is_refused);
         tcase_add_loop_test(tcase, answers_pings_whatever_its_loops, 0, 3);
         tcase_add_loop_test(tcase, ends_when_the_session_breaks_the_rules, 0, 6);
         tcase_add_loop_test(tcase, a_disabled_vring_leaves_requests_alone, 0, 3);
