@@ -49,7 +49,7 @@ static int find_socket(struct device *device, const struct options *options, str
                           passed->n);
                 return r;
         }
-        return listen_on_path(device->config->socket, log, &device->listener);
+        return listen_on_path(device->config->socket, device->config->where[CONFIG_SOCKET], log, &device->listener);
 }
 
 /* Everything that needs the privilege the broker starts with: disks and sockets. */
