@@ -5,7 +5,7 @@
 set -eu
 e2e_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
-E2E_TIMEOUT=${E2E_TIMEOUT:-180}         # seconds for any one wait; a guest without KVM is slow
+E2E_TIMEOUT=${E2E_TIMEOUT:-300}         # seconds for any one wait; a guest without KVM is slow
 readonly E2E_SKIP=77
 
 declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command
