@@ -4,6 +4,7 @@
 #
 #   compare.sh BUILDDIR [ROUNDS] [SECONDS]
 #
+# Without image locks: a ring that the kernel is still freeing holds one a little longer than its process lives.
 # Back-ends run on CPU $BACKEND_CPU (default 1), the load generator on $LOAD_CPU (default 0).
 set -euo pipefail
 build=${1:?BUILDDIR} rounds=${2:-5} seconds=${3:-3}
@@ -28,9 +29,10 @@ start() { # NAME: starts a back-end on $dir/sock in the background, its id in $p
         rm -f "$socket"
         case $1 in
         broker-null) command=("$broker" "${block[@]}" --set block.engine=null --set block.size=$size) ;;
-        broker-*) command=("$broker" "${block[@]}" --blk-file="$dir/disk" --set block.engine="${1#broker-}") ;;
+        broker-*) command=("$broker" "${block[@]}" --blk-file="$dir/disk" --set block.engine="${1#broker-}" \
+                --set block.locking=off) ;;
         qsd-null) command=($qsd --blockdev driver=null-co,node-name=f,size=$size,read-zeroes=off --export "$export") ;;
-        qsd-*) command=($qsd --blockdev "driver=file,node-name=f,filename=$dir/disk,aio=${1#qsd-}" --export "$export") ;;
+        qsd-*) command=($qsd --blockdev "driver=file,node-name=f,filename=$dir/disk,locking=off,aio=${1#qsd-}" --export "$export") ;;
         esac
         taskset -c "$backend_cpu" "${command[@]}" >"$dir/log" 2>&1 &
         pid=$!

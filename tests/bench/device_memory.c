@@ -115,6 +115,7 @@ static int measure(struct stand *stand, unsigned rounds)
 {
         double session[ROUNDS], worker[ROUNDS], kernel[ROUNDS], all[ROUNDS];
         struct result result;
+        double median;
         int r = one_round(stand, &result); /* the kernel's caches fill: not counted */
 
         for (unsigned i = 0; i < rounds && !r; i++) {
@@ -130,7 +131,8 @@ static int measure(struct stand *stand, unsigned rounds)
                "counters %.0f;",
                stand->n, rounds, stand_median(session, rounds), stand_median(worker, rounds),
                stand_median(kernel, rounds));
-        printf(" all in all by free memory %.0f (%.0f to %.0f)\n", stand_median(all, rounds), all[0], all[rounds - 1]);
+        median = stand_median(all, rounds);
+        printf(" all in all by free memory %.0f (%.0f to %.0f)\n", median, all[0], all[rounds - 1]);
         return 0;
 }
 
