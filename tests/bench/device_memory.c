@@ -39,11 +39,14 @@ static double sum_of(const char *path, const char *const keys[])
         return sum;
 }
 
-static double kernel_now(void)
-{
-        static const char *const keys[] = { "Slab", "KernelStack", "PageTables", "SecPageTables", "Percpu", NULL };
+static const char *const kernel_keys[] = { "Slab", "KernelStack", "PageTables", "SecPageTables", "Percpu" };
 
-        return sum_of("/proc/meminfo", keys);
+enum { KERNEL_KEYS = sizeof(kernel_keys) / sizeof(kernel_keys[0]) };
+
+static void kernel_now(double to[KERNEL_KEYS])
+{
+        for (unsigned i = 0; i < KERNEL_KEYS; i++)
+                to[i] = sum_of("/proc/meminfo", (const char *const[]){ kernel_keys[i], NULL });
 }
 
 /* Lower by what is in use, file and guest pages aside. */
@@ -77,8 +80,11 @@ static double private_of(const struct stand *stand, const char *name)
         return n ? sum / n : 0;
 }
 
-struct result {
-        double session, worker, kernel, all;
+/* One row per round; a column per number, so that each has a median of its own. */
+enum { SESSION, WORKER, ALL, KERNEL, COLUMNS = KERNEL + KERNEL_KEYS };
+
+struct rounds {
+        double of[COLUMNS][ROUNDS];
 };
 
 static int use_all(struct stand *stand)
@@ -90,49 +96,54 @@ static int use_all(struct stand *stand)
         return r ? r : stand_await(stand, stand->n);
 }
 
-static int one_round(struct stand *stand, struct result *ret)
+static int one_round(struct stand *stand, struct rounds *rounds, unsigned i)
 {
-        double kernel, all;
+        double before[KERNEL_KEYS], now[KERNEL_KEYS], all;
         int r;
 
         settle();
-        kernel = kernel_now();
+        kernel_now(before);
         all = free_now();
         r = use_all(stand);
         if (r)
                 return r;
         settle();
-        ret->kernel = (kernel_now() - kernel) / stand->n;
-        ret->all = (all - free_now()) / stand->n;
-        ret->session = private_of(stand, "vhost-session");
-        ret->worker = private_of(stand, "vhost-worker");
-        for (unsigned i = 0; i < stand->n; i++)
-                stand_leave(stand, i);
+        kernel_now(now);
+        for (unsigned k = 0; k < KERNEL_KEYS; k++)
+                rounds->of[KERNEL + k][i] = (now[k] - before[k]) / stand->n;
+        rounds->of[ALL][i] = (all - free_now()) / stand->n;
+        rounds->of[SESSION][i] = private_of(stand, "vhost-session");
+        rounds->of[WORKER][i] = private_of(stand, "vhost-worker");
+        for (unsigned d = 0; d < stand->n; d++)
+                stand_leave(stand, d);
         return stand_await(stand, 0);
 }
 
-static int measure(struct stand *stand, unsigned rounds)
+static void report(struct rounds *rounds, unsigned n)
 {
-        double session[ROUNDS], worker[ROUNDS], kernel[ROUNDS], all[ROUNDS];
-        struct result result;
-        double median;
-        int r = one_round(stand, &result); /* the kernel's caches fill: not counted */
+        double sum = 0, median[COLUMNS];
 
-        for (unsigned i = 0; i < rounds && !r; i++) {
-                r = one_round(stand, &result);
-                session[i] = result.session;
-                worker[i] = result.worker;
-                kernel[i] = result.kernel;
-                all[i] = result.all;
+        for (unsigned i = 0; i < COLUMNS; i++) {
+                median[i] = stand_median(rounds->of[i], n);
+                sum += i == ALL ? 0 : median[i];
         }
+        printf("%.0f KiB: private %.0f (session) + %.0f (worker), kernel", sum, median[SESSION], median[WORKER]);
+        for (unsigned i = 0; i < KERNEL_KEYS; i++)
+                printf(" %s %.0f", kernel_keys[i], median[KERNEL + i]);
+        printf("\nby free memory: %.0f KiB (%.0f to %.0f)\n", median[ALL], rounds->of[ALL][0], rounds->of[ALL][n - 1]);
+}
+
+static int measure(struct stand *stand, unsigned n)
+{
+        struct rounds rounds;
+        int r = one_round(stand, &rounds, 0); /* the kernel's caches fill: overwritten by the next */
+
+        for (unsigned i = 0; i < n && !r; i++)
+                r = one_round(stand, &rounds, i);
         if (r)
                 return r;
-        printf("an idle device, of %u, medians of %u rounds, KiB: private %.0f (session) + %.0f (worker); kernel's "
-               "counters %.0f;",
-               stand->n, rounds, stand_median(session, rounds), stand_median(worker, rounds),
-               stand_median(kernel, rounds));
-        median = stand_median(all, rounds);
-        printf(" all in all by free memory %.0f (%.0f to %.0f)\n", median, all[0], all[rounds - 1]);
+        printf("an idle device, of %u, medians of %u rounds: ", stand->n, n);
+        report(&rounds, n);
         return 0;
 }
 
