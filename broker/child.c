@@ -37,7 +37,7 @@ const char *child_stage_name(enum child_stage stage)
         return (unsigned) stage < ARRAY_SIZE(stage_names) ? stage_names[stage] : "?";
 }
 
-/* Must become its own id, with no group of the broker's left. */
+/* Must become its own id. No group is left, unless the broker is an ordinary user, who may not drop its own. */
 static int take_id(const struct child *child)
 {
         if (!child->namespaces)
@@ -118,6 +118,7 @@ static int take_limits(const struct child *child)
                 { RLIMIT_NOFILE, limits->nofile },
                 { RLIMIT_NPROC, limits->nproc },
                 { RLIMIT_MEMLOCK, limits->memlock },
+                { RLIMIT_FSIZE, limits->fsize },
                 { RLIMIT_MSGQUEUE, 0 },
         };
 

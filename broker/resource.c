@@ -160,8 +160,7 @@ static int probe_disk(const struct report *report, const struct config_block *co
         return fit_block_size(report, config, &probe, block);
 }
 
-static int open_block(const struct report *report, const struct config_block *config, struct fd *ret_disk,
-                      struct ipc_block *block)
+static int open_block(const struct report *report, const struct config_block *config, struct resource *resource)
 {
         AUTO_FD disk = FD_NONE;
         struct stat st;
@@ -170,9 +169,14 @@ static int open_block(const struct report *report, const struct config_block *co
         if (r == 0)
                 r = lock_disk(report, config, disk.num);
         if (r == 0)
-                r = probe_disk(report, config, disk.num, &st, block);
+                r = probe_disk(report, config, disk.num, &st, &resource->block);
         if (r == 0)
-                *ret_disk = fd_take(&disk);
+                resource->flags = fcntl(disk.num, F_GETFL);
+        if (r == 0 && resource->flags < 0)
+                r = -errno;
+        resource->bytes = S_ISREG(st.st_mode) ? (uint64_t) st.st_size : 0;
+        if (r == 0)
+                resource->disk = fd_take(&disk);
         return r;
 }
 
@@ -201,7 +205,7 @@ int resource_open(const struct device_config *config, const struct log *log, str
                 if (config->block.engine == IPC_ENGINE_NULL)
                         null_block(&config->block, block);
                 else
-                        r = open_block(&report, &config->block, &resource.disk, block);
+                        r = open_block(&report, &config->block, &resource);
         }
         if (r == 0)
                 *ret_resource = resource;
