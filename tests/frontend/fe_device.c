@@ -7,14 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FE_PROTOCOL_KNOWN                                                                                             \
-        (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                         \
-         VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |               \
+#define FE_PROTOCOL_KNOWN                                                                                              \
+        (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                          \
+         VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |                \
          VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS))
 
 /* Device bits, and what drv_split can do. */
-#define FE_FEATURES_KNOWN                                                                                             \
-        (UINT64_C(0xffffff) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |                   \
+#define FE_FEATURES_KNOWN                                                                                              \
+        (UINT64_C(0xffffff) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |                    \
          VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) | VIRTIO_BIT(VIRTIO_F_VERSION_1))
 
 static const struct fe_options fe_defaults = { 0 };
@@ -93,8 +93,7 @@ int fe_device_vrings(struct fe_device *device)
         if (o->queues > FE_VRINGS_MAX)
                 return -E2BIG;
         while (!r && device->n < o->queues) {
-                r = drv_split_new(device->mem, place, device->n, o->queue_size, event_idx,
-                                  &device->vring[device->n]);
+                r = drv_split_new(device->mem, place, device->n, o->queue_size, event_idx, &device->vring[device->n]);
                 if (!r)
                         drv_split_rebase(device->vring[device->n++], o->base);
         }
