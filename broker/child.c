@@ -105,6 +105,20 @@ static int limit(int resource, rlim_t value)
         return setrlimit(resource, &now) < 0 ? -errno : 0;
 }
 
+/*
+ * A heap grown by brk lies far from all else that the process maps and costs three page tables of its own. A soft
+ * limit of 0 refuses brk, and the C library maps instead; the kernel then judges mappings by the hard limit alone.
+ */
+static int refuse_brk(void)
+{
+        struct rlimit data;
+
+        if (getrlimit(RLIMIT_DATA, &data) < 0)
+                return -errno;
+        data.rlim_cur = 0;
+        return setrlimit(RLIMIT_DATA, &data) < 0 ? -errno : 0;
+}
+
 /* Must bound what it can use up, and must leave no core file with guest data in it. */
 static int take_limits(const struct child *child)
 {
@@ -128,6 +142,8 @@ static int take_limits(const struct child *child)
                 if (r < 0)
                         return r;
         }
+        if (refuse_brk() < 0)
+                return -errno;
         if (child->affinity && sched_setaffinity(0, sizeof(*child->affinity), child->affinity) < 0)
                 return -errno;
         return 0;

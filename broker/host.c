@@ -114,8 +114,11 @@ static int on_give_up(sd_event_source *source, uint64_t usec, void *context)
         (void) source;
         (void) usec;
         for (unsigned i = 0; i < host->n_devices; i++)
-                if (serving_has_children(&host->device[i].serving))
-                        log_warning(&host->device[i].log.log, "its session does not end, something blocks it: left");
+                if (host->device[i].serving.state != SERVING_FREE)
+                        log_warning(&host->device[i].log.log, "%s: left",
+                                    serving_has_children(&host->device[i].serving)
+                                            ? "its session does not end, something blocks it"
+                                            : "its disk has not ended all I/O");
         return sd_event_exit(host->event, 0);
 }
 
@@ -148,7 +151,7 @@ int host_prepare(struct host *host)
 
 void host_stop(struct host *host)
 {
-        bool children = false;
+        bool busy = false;
 
         if (!host->stopping) {
                 host->stopping = true;
@@ -159,7 +162,7 @@ void host_stop(struct host *host)
                 sd_event_source_set_enabled(host->stop_timer, SD_EVENT_ONESHOT);
         }
         for (unsigned i = 0; i < host->n_devices; i++)
-                children |= serving_has_children(&host->device[i].serving);
-        if (!children)
+                busy |= host->device[i].serving.state != SERVING_FREE;
+        if (!busy) /* a disk that still does I/O is also still locked: the next broker could not have it */
                 sd_event_exit(host->event, 0);
 }

@@ -113,7 +113,7 @@ static void drain(struct serving *serving)
 {
         struct pollfd fence = { .fd = serving->fence.num };
 
-        if (serving->host->stopping || (poll(&fence, 1, 0) > 0 && fence.revents & POLLHUP)) {
+        if (poll(&fence, 1, 0) > 0 && fence.revents & POLLHUP) {
                 become_free(serving);
                 return;
         }
