@@ -21,7 +21,7 @@ enum serving_state {
         SERVING_DRAINING, /* both have ended; I/O that the worker submitted has not */
 };
 
-enum { SERVING_SESSION, SERVING_WORKER, SERVING_CHILDREN };
+enum { SERVING_WORKER, SERVING_SESSION, SERVING_CHILDREN }; /* the worker has more to do, so it is born first */
 
 struct serving {
         enum serving_state state;
