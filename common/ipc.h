@@ -28,10 +28,13 @@ enum ipc_type {
         IPC_REGION_ADD,
         IPC_REGION_DEL,
         IPC_INFLIGHT,
+        IPC_DIRTY_LOG,
+        IPC_DIRTY_LOG_FD,
         IPC_VRING_START,
         IPC_VRING_STOP,
         IPC_VRING_ENABLE,
         IPC_VRING_FD,
+        IPC_VRING_LOG,
         IPC_SET_CONFIG,
         IPC_RESET,
         IPC_PING,
@@ -171,6 +174,13 @@ struct ipc_inflight { /* fds: [0] the area */
         uint32_t queue_size;
 };
 
+struct ipc_dirty_log { /* fds: [0] the log; it replaces the one before */
+        uint64_t size;   /* bytes, a bit per guest page of 4096 from gpa 0 on */
+        uint64_t offset; /* into the fd, multiple of 8 */
+};
+
+/* DIRTY_LOG_FD: fds: [0] the eventfd to poke after logging, or none. */
+
 enum ipc_vring_fd { IPC_KICK = 1 << 0, IPC_CALL = 1 << 1, IPC_ERR = 1 << 2 };
 
 /* fds: those named in `fds`, in the order kick, call, err. A vring without kick is polled. */
@@ -200,6 +210,12 @@ struct ipc_vring_enable {
 struct ipc_vring_fd_change { /* fds: [0] the new one, or none: removed */
         uint32_t index;
         uint32_t which; /* one of enum ipc_vring_fd */
+};
+
+struct ipc_vring_log { /* of a started vring: from now on */
+        uint32_t index;
+        uint32_t flags; /* VU_VRING_F_LOG, or 0 */
+        uint64_t log;   /* as in struct ipc_vring_start */
 };
 
 struct ipc_set_config { /* a successful one is preceded by CONFIG with the new space */

@@ -11,6 +11,7 @@ struct gathering {
         const struct chain_source *source;
         unsigned n;     /* parts so far */
         unsigned n_out; /* of them readable by the device */
+        unsigned n_writes;
         unsigned descs;
         uint64_t len, out_len; /* bytes */
         struct chain_fault *fault;
@@ -34,7 +35,7 @@ static struct vring_desc desc_copy(const struct vring_desc *shared)
         return copy.desc;
 }
 
-static int gather_parts(struct gathering *g, struct gpa from, uint64_t len)
+static int gather_parts(struct gathering *g, struct gpa from, uint64_t len, bool write)
 {
         while (len) {
                 struct span part;
@@ -44,6 +45,8 @@ static int gather_parts(struct gathering *g, struct gpa from, uint64_t len)
                 if (guest_span_part(g->source->mem, from, len, &part) < 0)
                         return fault(g, -EFAULT, "descriptor address 0x%llx outside of guest memory", from.at);
                 g->source->scratch->part[g->n++] = (struct iovec){ part.at, part.len };
+                if (write && g->source->writes)
+                        g->source->writes[g->n_writes++] = (struct gpa_range){ part.gpa, part.len };
                 from.at += part.len;
                 len -= part.len;
         }
@@ -63,7 +66,7 @@ static int gather_buffer(struct gathering *g, const struct vring_desc *desc)
                 return fault(g, -EINVAL, "chain of 0x%llx bytes", g->len + len);
         if (len && from.at + len - 1 < from.at)
                 return fault(g, -EFAULT, "descriptor address 0x%llx wraps", from.at);
-        r = gather_parts(g, from, len);
+        r = gather_parts(g, from, len, write);
         if (r < 0)
                 return r;
         g->len += len;
@@ -143,6 +146,8 @@ int chain_gather(const struct chain_source *source, uint16_t head, struct iovec 
         parts = g.n <= CHAIN_PARTS_INLINE ? ret_chain->parts : spill;
         memcpy(parts, source->scratch->part, g.n * sizeof(*parts));
         ret_chain->head = head;
+        ret_chain->writes = source->writes;
+        ret_chain->n_writes = g.n_writes;
         ret_chain->out = (struct chain_cursor){ parts, g.n_out, g.out_len };
         ret_chain->in = (struct chain_cursor){ parts + g.n_out, g.n - g.n_out, g.len - g.out_len };
         return 0;

@@ -28,6 +28,8 @@ struct chain {
         bool taken; /* from its fetch until its used entry is published */
         struct chain_cursor out; /* for the device to read */
         struct chain_cursor in;  /* for the device to write */
+        const struct gpa_range *writes; /* `in` as it was taken, for the dirty log */
+        unsigned n_writes;
         struct iovec parts[CHAIN_PARTS_INLINE];
 };
 
@@ -44,6 +46,7 @@ struct chain_source {
         uint32_t size;                 /* entries */
         bool indirect;                 /* INDIRECT_DESC was acked */
         struct chain_scratch *scratch;
+        struct gpa_range *writes; /* room for CHAIN_PARTS_MAX, where `in` is noted; NULL: nothing is logged */
 };
 
 /* Why a chain was refused, for the log. */

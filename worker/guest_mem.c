@@ -265,7 +265,7 @@ int guest_span_part(const struct guest_mem *mem, struct gpa from, uint64_t len, 
         if (!r)
                 return -EFAULT;
         skip = from.at - r->gpa.at;
-        *ret_span = (struct span){ r->mapped + skip, len < r->len - skip ? len : r->len - skip };
+        *ret_span = (struct span){ r->mapped + skip, len < r->len - skip ? len : r->len - skip, from };
         return 0;
 }
 
@@ -291,7 +291,7 @@ int guest_span_user(const struct guest_mem *mem, struct uva from, uint64_t len, 
                         continue;
                 if ((uintptr_t) (r->mapped + skip) % align)
                         return -EINVAL;
-                *ret_span = (struct span){ r->mapped + skip, len };
+                *ret_span = (struct span){ r->mapped + skip, len, { r->gpa.at + skip } };
                 return 0;
         }
         return -EFAULT;

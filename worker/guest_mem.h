@@ -22,6 +22,13 @@ struct uva {
 struct span {
         void *at;
         uint64_t len;
+        struct gpa gpa; /* what `at` is to the guest */
+};
+
+/* A piece of guest memory without a look at it: what the dirty log wants to know of. */
+struct gpa_range {
+        struct gpa from;
+        uint64_t len;
 };
 
 struct region {

@@ -3,6 +3,7 @@
  * All loops are parked meanwhile.
  */
 #include "link_internal.h"
+#include "vring_fds.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -40,13 +41,18 @@ bool link_all_idle(const struct worker *w)
         return true;
 }
 
+static void resume_all(struct worker *w)
+{
+        for (unsigned i = 0; i < w->n_vrings; i++)
+                vring_resume(&w->vring[i]);
+}
+
 /* The memory map has changed and nothing is in flight: vrings go on, or break. */
 static void relocate_all(struct worker *w)
 {
-        for (unsigned i = 0; i < w->n_vrings; i++) {
+        for (unsigned i = 0; i < w->n_vrings; i++)
                 vring_relocate(&w->vring[i]);
-                vring_resume(&w->vring[i]);
-        }
+        resume_all(w);
 }
 
 static int pend(struct worker *w, const struct packet *packet, uint32_t index)
@@ -56,19 +62,37 @@ static int pend(struct worker *w, const struct packet *packet, uint32_t index)
         return LINK_LATER;
 }
 
+static void take_features(struct worker *w, uint64_t acked)
+{
+        w->acked = acked;
+        if (w->device->set_features)
+                w->device->set_features(w->device_state, acked);
+}
+
 static int on_features(struct worker *w, struct packet *packet)
 {
         const struct ipc_features *what = (const void *) packet->body;
 
         if (what->acked & ~w->face.features || !(what->acked & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
                 return -EINVAL;
+        if (what->log_all > 1)
+                return -EINVAL;
         if (what->acked != w->acked && any_started(w))
                 return -EBUSY;
-        w->acked = what->acked;
-        if (w->device->set_features)
-                w->device->set_features(w->device_state, w->acked);
+        if (what->acked != w->acked || !any_started(w))
+                take_features(w, what->acked);
         for (unsigned i = 0; what->enable_all && i < w->n_vrings; i++)
                 vring_enable(&w->vring[i], true);
+        if (what->log_all == w->dirty.data)
+                return 0;
+        drain_all(w); /* what is in flight has not noted where it writes */
+        return pend(w, packet, what->log_all);
+}
+
+static uint64_t finish_features(struct worker *w)
+{
+        w->dirty.data = w->link.pending.index;
+        resume_all(w);
         return 0;
 }
 
@@ -137,6 +161,20 @@ static int on_inflight(struct worker *w, struct packet *packet)
         return 0;
 }
 
+static int on_dirty_log(struct worker *w, struct packet *packet)
+{
+        const struct ipc_dirty_log *what = (const void *) packet->body;
+
+        return dirty_log_replace(&w->dirty, what, packet->fd[0].num);
+}
+
+static int on_dirty_log_fd(struct worker *w, struct packet *packet)
+{
+        fd_close(&w->dirty.call);
+        w->dirty.call = packet_fd(packet, 0);
+        return fd_has(&w->dirty.call) ? call_adopt(w->dirty.call.num) : 0;
+}
+
 static int on_vring_start(struct worker *w, struct packet *packet)
 {
         const struct ipc_vring_start *what = (const void *) packet->body;
@@ -191,6 +229,19 @@ static int on_vring_fd(struct worker *w, struct packet *packet)
         return vring_state_started(vr->state) ? vring_replace_fd(vr, what->which, packet_fd(packet, 0)) : 0;
 }
 
+/* Of a vring that is not started the next start says it all. */
+static int on_vring_log(struct worker *w, struct packet *packet)
+{
+        const struct ipc_vring_log *what = (const void *) packet->body;
+        struct vring *vr = vring_at(w, what->index);
+
+        if (!vr || what->flags & ~(uint32_t) VU_VRING_F_LOG)
+                return -EINVAL;
+        if (vring_state_started(vr->state))
+                vring_set_log(vr, what->flags, what->log);
+        return 0;
+}
+
 static int on_set_config(struct worker *w, struct packet *packet)
 {
         const struct ipc_set_config *what = (const void *) packet->body;
@@ -223,6 +274,7 @@ static uint64_t finish_reset(struct worker *w)
                 w->vring[i].kicked = false;
         }
         w->acked = 0;
+        w->dirty.data = false;
         if (w->device->reset)
                 w->device->reset(w->device_state, w->face.config);
         return 0;
@@ -237,15 +289,18 @@ static int on_ping(struct worker *w, struct packet *packet)
 }
 
 const struct link_rule link_rules[IPC_TYPES] = {
-        [IPC_FEATURES] = { on_features, NULL },
+        [IPC_FEATURES] = { on_features, finish_features },
         [IPC_MEM_TABLE] = { on_mem_table, finish_mem_table },
         [IPC_REGION_ADD] = { on_region_add, NULL },
         [IPC_REGION_DEL] = { on_region_del, finish_region_del },
         [IPC_INFLIGHT] = { on_inflight, NULL },
+        [IPC_DIRTY_LOG] = { on_dirty_log, NULL },
+        [IPC_DIRTY_LOG_FD] = { on_dirty_log_fd, NULL },
         [IPC_VRING_START] = { on_vring_start, NULL },
         [IPC_VRING_STOP] = { on_vring_stop, finish_vring_stop },
         [IPC_VRING_ENABLE] = { on_vring_enable, NULL },
         [IPC_VRING_FD] = { on_vring_fd, NULL },
+        [IPC_VRING_LOG] = { on_vring_log, NULL },
         [IPC_SET_CONFIG] = { on_set_config, NULL },
         [IPC_RESET] = { on_reset, finish_reset },
         [IPC_PING] = { on_ping, NULL },

@@ -39,8 +39,10 @@ void vring_break(struct vring *vr, int error, const struct chain_fault *fault)
 /* Turns the descriptors of one head into a request; breaks the vring if they are malformed. */
 static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chain)
 {
+        struct gpa_range *writes = vr->worker->dirty.data ? vr->writes + head * (size_t) CHAIN_PARTS_MAX : NULL;
         const struct chain_source source = { .mem = &vr->worker->mem, .desc = vr->desc, .size = vr->size,
-                                             .indirect = vr->indirect, .scratch = vr->loop->scratch };
+                                             .indirect = vr->indirect, .scratch = vr->loop->scratch,
+                                             .writes = writes };
         struct chain_fault fault = { "head 0x%llx is in flight already", head };
         struct chain *chain = request_of(vr, head);
         int r = -EPROTO;
@@ -129,11 +131,21 @@ bool vring_serve(struct vring *vr)
         return true;
 }
 
+void vring_log_now(const struct vring *vr, uint64_t offset, uint64_t len)
+{
+        struct gpa from;
+
+        if (!__builtin_add_overflow(vr->log_at.at, offset, &from.at))
+                dirty_log_mark(&vr->worker->dirty, from, len);
+}
+
 /* A broken vring takes its results to the grave: its memory may be gone, and a successor repeats the requests. */
 void chain_done(struct chain *chain, uint32_t written)
 {
         struct vring *vr = chain->vring;
 
+        if (chain->n_writes) /* noted before the guest may hear of it */
+                dirty_log_mark_all(&vr->worker->dirty, chain->writes, chain->n_writes);
         if (vr->state != BROKEN)
                 vr->format->put(vr, chain->head, written);
         vr->done[vr->n_done++] = chain->head;
@@ -161,6 +173,8 @@ bool vring_publish(struct vring *vr)
         if (vr->state != BROKEN) {
                 if (vr->n_done)
                         vring_publish_done(vr);
+                if (vr->log_ring || vr->worker->dirty.data)
+                        call_fire(vr->worker->dirty.call.num);
                 if (vr->format->wants_call(vr) || vr->call_due)
                         call_fire(vr->call.num);
         }

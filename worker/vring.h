@@ -27,6 +27,8 @@ struct vring {
         struct vring_avail *avail;
         struct vring_used *used;
         bool event_idx, indirect;
+        bool log_ring;     /* what is written into the ring is noted in the dirty log */
+        struct gpa log_at; /* of the used ring, for that */
 
         uint16_t next_avail; /* next to fetch; the base once stopped */
         uint16_t seen_avail; /* the guest's index as last read */
@@ -43,7 +45,8 @@ struct vring {
         size_t room_len;
         char *requests; /* one per descriptor, struct chain first */
         size_t stride;
-        struct iovec *spill; /* CHAIN_PARTS_MAX per descriptor */
+        struct iovec *spill;      /* CHAIN_PARTS_MAX per descriptor */
+        struct gpa_range *writes; /* likewise, of what is written into, while that is logged */
         uint16_t *done;      /* heads with a used entry that is not published yet */
         unsigned n_done;
         uint16_t *again; /* heads to submit again after a resume */
@@ -110,6 +113,18 @@ void vring_enable(struct vring *vr, bool enabled);
 
 /* Replaces one of the descriptors (enum ipc_vring_fd) and owns it. -EINVAL, -EPERM: cannot be waited for. */
 int vring_replace_fd(struct vring *vr, uint32_t which, struct fd fd);
+
+/* Switches logging of the ring's own memory. */
+void vring_set_log(struct vring *vr, uint32_t flags, uint64_t log);
+
+void vring_log_now(const struct vring *vr, uint64_t offset, uint64_t len);
+
+/* For formats: `len` bytes at `offset` of what SET_VRING_ADDR's log address stands for were written. */
+static inline void vring_log_write(const struct vring *vr, uint64_t offset, uint64_t len)
+{
+        if (vr->log_ring)
+                vring_log_now(vr, offset, len);
+}
 
 /* The memory map has changed: finds the parts again, or breaks. */
 void vring_relocate(struct vring *vr);

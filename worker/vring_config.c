@@ -27,7 +27,8 @@ static int vring_make_room(struct vring *vr)
 {
         size_t stride = align_up(vr->worker->device->request_bytes, 64);
         size_t requests = vr->size * stride, heads = align_up(vr->size * sizeof(uint16_t), 64);
-        size_t len = requests + 2 * heads + vr->size * CHAIN_PARTS_MAX * sizeof(struct iovec);
+        size_t parts = vr->size * (size_t) CHAIN_PARTS_MAX;
+        size_t len = requests + 2 * heads + parts * (sizeof(*vr->spill) + sizeof(*vr->writes));
         char *room = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
         if (room == MAP_FAILED)
@@ -39,6 +40,7 @@ static int vring_make_room(struct vring *vr)
         vr->done = (uint16_t *) (room + requests);
         vr->again = (uint16_t *) (room + requests + heads);
         vr->spill = (struct iovec *) (room + requests + 2 * heads);
+        vr->writes = (struct gpa_range *) (vr->spill + parts);
         return 0;
 }
 
@@ -118,7 +120,11 @@ static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
                 r = vring_make_room(vr);
         if (r == 0)
                 r = vring_find_position(vr, what);
-        return r < 0 ? r : vring_adopt_fds(vr);
+        if (r == 0)
+                r = vring_adopt_fds(vr);
+        if (r == 0)
+                vring_set_log(vr, what->flags, what->log);
+        return r;
 }
 
 int vring_start(struct vring *vr, const struct ipc_vring_start *what, struct fd kick, struct fd call, struct fd err)
@@ -209,6 +215,14 @@ int vring_replace_fd(struct vring *vr, uint32_t which, struct fd fd)
         if (which == IPC_KICK)
                 return vring_replace_kick(vr, &new);
         return vring_replace_call(vr, which == IPC_CALL ? &vr->call : &vr->err, &new);
+}
+
+/* All of the used ring is noted at once: a predecessor may have died between a store and its note. */
+void vring_set_log(struct vring *vr, uint32_t flags, uint64_t log)
+{
+        vr->log_ring = flags & VU_VRING_F_LOG;
+        vr->log_at = (struct gpa){ log };
+        vring_log_write(vr, 0, vring_used_bytes(vr->size));
 }
 
 void vring_relocate(struct vring *vr)

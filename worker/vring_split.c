@@ -92,16 +92,19 @@ static int split_next(struct vring *vr, uint16_t *ret_head, struct chain_fault *
 
 static void split_put(struct vring *vr, uint16_t head, uint32_t written)
 {
-        struct vring_used_elem *elem = &vr->used->ring[slot_of(vr, vr->used_idx++)];
+        uint16_t slot = slot_of(vr, vr->used_idx++);
+        struct vring_used_elem *elem = &vr->used->ring[slot];
 
         elem->id = htole32(head);
         elem->len = htole32(written);
+        vring_log_write(vr, offsetof(struct vring_used, ring) + slot * sizeof(*elem), sizeof(*elem));
 }
 
 /* The release pairs with the driver's barrier between used.idx and the entries. */
 static void split_publish(struct vring *vr)
 {
         store(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
+        vring_log_write(vr, offsetof(struct vring_used, idx), sizeof(le16));
 }
 
 /* The fence pairs with the driver's, between its store of used_event or avail.flags and its load of used.idx. */
@@ -120,13 +123,25 @@ static bool split_wants_call(struct vring *vr)
         return (uint16_t) (now - load(used_event(vr), __ATOMIC_RELAXED) - 1) < (uint16_t) (now - old);
 }
 
+static void store_event(struct vring *vr)
+{
+        store(avail_event(vr), vr->next_avail, __ATOMIC_RELAXED);
+        vring_log_write(vr, (uint64_t) ((char *) avail_event(vr) - (char *) vr->used), sizeof(le16));
+}
+
+static void store_flags(struct vring *vr, uint16_t flags)
+{
+        store(&vr->used->flags, flags, __ATOMIC_RELAXED);
+        vring_log_write(vr, offsetof(struct vring_used, flags), sizeof(le16));
+}
+
 /* The fence pairs with the driver's, between its store of avail.idx and its load of avail_event or used.flags. */
 static bool split_ask_kicks(struct vring *vr)
 {
         if (vr->event_idx)
-                store(avail_event(vr), vr->next_avail, __ATOMIC_RELAXED);
+                store_event(vr);
         if (load(&vr->used->flags, __ATOMIC_RELAXED))
-                store(&vr->used->flags, 0, __ATOMIC_RELAXED);
+                store_flags(vr, 0);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         return load(&vr->avail->idx, __ATOMIC_RELAXED) != vr->next_avail;
 }
@@ -135,7 +150,7 @@ static bool split_ask_kicks(struct vring *vr)
 static void split_refuse_kicks(struct vring *vr)
 {
         if (!vr->event_idx)
-                store(&vr->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+                store_flags(vr, VRING_USED_F_NO_NOTIFY);
 }
 
 static bool split_pending(const struct vring *vr)

@@ -42,6 +42,7 @@ static int make_vrings(struct worker *w)
                 return -ENOMEM;
         for (unsigned i = 0; i < w->n_vrings; i++)
                 vring_init(&w->vring[i], w, &w->loop[i % w->n_loops], i);
+        dirty_log_init(&w->dirty);
         return guest_mem_init(&w->mem);
 }
 

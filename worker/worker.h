@@ -4,6 +4,7 @@
 #pragma once
 
 #include "device.h"
+#include "dirty_log.h"
 #include "guest_mem.h"
 #include "inflight.h"
 #include "link.h"
@@ -21,6 +22,7 @@ struct worker {
         struct device_face face;
         uint64_t acked; /* virtio features */
         struct guest_mem mem;
+        struct dirty_log dirty;
         struct inflight_area area;
         struct park park;
         struct loop *loop;

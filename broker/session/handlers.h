@@ -20,6 +20,9 @@ vu_handler set_vring_err, set_vring_enable;
 /* inflight.c */
 vu_handler get_inflight_fd, set_inflight_fd;
 
+/* dirty_log.c */
+vu_handler set_log_base, set_log_fd;
+
 /* device_config.c */
 vu_handler get_config, set_config;
 

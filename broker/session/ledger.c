@@ -11,11 +11,14 @@
 void ledger_init(struct ledger *ledger)
 {
         ledger->features = 0;
+        ledger->log_all = false;
         ledger->has_features = false;
         ledger->protocol = 0;
         ledger->status = 0;
         ledger->backend = FD_NONE;
         ledger->inflight = (struct ledger_inflight){ .fd = FD_NONE };
+        ledger->log = (struct ledger_log){ .fd = FD_NONE };
+        ledger->log_call = FD_NONE;
         ledger->n_slots = 0;
         ledger->n_vrings = 0;
 }
@@ -29,6 +32,8 @@ void ledger_done(struct ledger *ledger)
                 fd_close(&ledger->vring[i].err);
         }
         fd_close(&ledger->inflight.fd);
+        fd_close(&ledger->log.fd);
+        fd_close(&ledger->log_call);
         fd_close(&ledger->backend);
 }
 
@@ -102,6 +107,19 @@ bool ledger_has_uva(const struct ledger *ledger, uint64_t uva, uint64_t bytes)
                         return true;
         }
         return false;
+}
+
+uint64_t ledger_gpa_end(const struct ledger *ledger)
+{
+        uint64_t end = 0;
+
+        for (unsigned i = 0; i < ledger->n_slots; i++) {
+                const struct ledger_region *region = &ledger->region[i];
+
+                if (fd_has(&region->fd) && region->at.gpa + region->at.size > end)
+                        end = region->at.gpa + region->at.size;
+        }
+        return end;
 }
 
 bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring)

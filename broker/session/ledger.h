@@ -42,13 +42,21 @@ struct ledger_inflight {
         uint32_t queues, queue_size;
 };
 
+struct ledger_log {
+        struct fd fd; /* none: no log yet */
+        uint64_t size, offset;
+};
+
 struct ledger {
         uint64_t features; /* acked, without the transport's own bits */
+        bool log_all;      /* VHOST_F_LOG_ALL was acked */
         bool has_features; /* SET_FEATURES was accepted */
         uint64_t protocol; /* protocol features in force */
         uint8_t status;    /* virtio device status as the front-end set it */
         struct fd backend; /* channel of SET_BACKEND_REQ_FD */
         struct ledger_inflight inflight;
+        struct ledger_log log;
+        struct fd log_call; /* of SET_LOG_FD */
         unsigned n_slots;  /* slots ever used; those above hold nothing, not even FD_NONE */
         unsigned n_vrings; /* likewise */
         struct ledger_vring vring[LIMIT_QUEUES];
@@ -88,6 +96,9 @@ bool ledger_has_uva(const struct ledger *ledger, uint64_t uva, uint64_t bytes);
 
 /* Do all parts of the vring lie in memory? (virtio 1.3, 2.7.2) */
 bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring);
+
+/* One past the highest guest physical address; 0: no memory. */
+uint64_t ledger_gpa_end(const struct ledger *ledger);
 
 /* After memory went away: started vrings that do not lie in it any more are broken, as the worker sees them. */
 void ledger_break_vrings(struct ledger *ledger);

@@ -16,24 +16,38 @@
 
 /* What this session can do; the device's policy offers a part of it. */
 #define PROTOCOL_FEATURES                                                                                            \
-        (PF(MQ) | PF(REPLY_ACK) | PF(BACKEND_REQ) | PF(CONFIG) | PF(INFLIGHT_SHMFD) | PF(RESET_DEVICE) |             \
-         PF(CONFIGURE_MEM_SLOTS) | PF(STATUS))
+        (PF(MQ) | PF(LOG_SHMFD) | PF(REPLY_ACK) | PF(BACKEND_REQ) | PF(CONFIG) | PF(INFLIGHT_SHMFD) |                \
+         PF(RESET_DEVICE) | PF(CONFIGURE_MEM_SLOTS) | PF(STATUS))
 
-#define TRANSPORT VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)
+#define LOG_ALL VIRTIO_BIT(VU_F_LOG_ALL)
+#define BIT30 VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)
+#define TRANSPORT (LOG_ALL | BIT30)
+
+static uint64_t protocol_features(const struct session *s)
+{
+        return s->allowed.protocol_features & PROTOCOL_FEATURES;
+}
+
+/* The transport's own bits; a log that could not be shared would be no log. */
+static uint64_t transport(const struct session *s)
+{
+        return protocol_features(s) & PF(LOG_SHMFD) ? TRANSPORT : BIT30;
+}
 
 int get_features(struct session *s, struct vu_msg *m)
 {
         (void) m;
-        return vu_reply_u64(s, s->offered | TRANSPORT);
+        return vu_reply_u64(s, s->offered | transport(s));
 }
 
 static int features_accepted(struct session *s, struct vu_msg *m, uint64_t value)
 {
         (void) value;
         s->ledger.features = m->u64 & ~TRANSPORT;
+        s->ledger.log_all = m->u64 & LOG_ALL;
         s->ledger.has_features = true;
         s->features_refused = false;
-        if (!(m->u64 & TRANSPORT))
+        if (!(m->u64 & BIT30))
                 for (unsigned i = 0; i < s->ledger.n_vrings; i++)
                         s->ledger.vring[i].enabled = true;
         return 0;
@@ -59,22 +73,23 @@ static int stop_disabled(struct session *s)
 
 int set_features(struct session *s, struct vu_msg *m)
 {
-        uint64_t acked = m->u64 & ~TRANSPORT;
+        uint64_t acked = m->u64 & ~TRANSPORT, foreign = m->u64 & ~(s->offered | transport(s));
+        bool log_all = m->u64 & LOG_ALL;
         struct proposal proposal;
         int r;
 
-        if (acked & ~s->offered) {
+        if (foreign) {
                 s->features_refused = true;
-                return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", acked & ~s->offered);
+                return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", foreign);
         }
         if (!s->ledger.has_features || acked != s->ledger.features) {
                 r = stop_disabled(s);
                 if (r)
                         return r;
-        } else if (m->u64 & TRANSPORT) { /* nothing new: front-ends say it twice, also to started vrings */
+        } else if (m->u64 & BIT30 && log_all == s->ledger.log_all) { /* nothing new: front-ends say it twice, also to started vrings */
                 return features_accepted(s, m, 0);
         }
-        proposal_features(&proposal, acked, !(m->u64 & TRANSPORT));
+        proposal_features(&proposal, acked, log_all, !(m->u64 & BIT30));
         return link_propose(s, &proposal, features_accepted);
 }
 
@@ -92,11 +107,6 @@ int reset_owner(struct session *s, struct vu_msg *m)
         (void) s;
         (void) m;
         return 0;
-}
-
-static uint64_t protocol_features(const struct session *s)
-{
-        return s->allowed.protocol_features & PROTOCOL_FEATURES;
 }
 
 int get_protocol_features(struct session *s, struct vu_msg *m)
@@ -126,6 +136,7 @@ static int reset_done(struct session *s, struct vu_msg *m, uint64_t value)
         (void) m;
         (void) value;
         s->ledger.features = 0;
+        s->ledger.log_all = false;
         s->ledger.has_features = false;
         s->ledger.status = 0;
         s->features_refused = false;

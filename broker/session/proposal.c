@@ -11,10 +11,10 @@ static void add_fd(struct proposal *proposal, int fd, uint32_t which)
         proposal->start.fds |= which;
 }
 
-void proposal_features(struct proposal *ret, uint64_t acked, bool enable_all)
+void proposal_features(struct proposal *ret, uint64_t acked, bool log_all, bool enable_all)
 {
         *ret = (struct proposal){ .type = IPC_FEATURES, .length = sizeof(ret->features),
-                                  .features = { .acked = acked, .enable_all = enable_all } };
+                                  .features = { .acked = acked, .log_all = log_all, .enable_all = enable_all } };
 }
 
 void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_region *at, int fd)
@@ -29,6 +29,18 @@ void proposal_inflight(struct proposal *ret, const struct ledger_inflight *area)
                                   .inflight = { .size = area->size, .offset = area->offset,
                                                 .queues = area->queues, .queue_size = area->queue_size },
                                   .fd = { area->fd.num }, .n_fds = 1 };
+}
+
+void proposal_dirty_log(struct proposal *ret, const struct ledger_log *log)
+{
+        *ret = (struct proposal){ .type = IPC_DIRTY_LOG, .length = sizeof(ret->dirty_log),
+                                  .dirty_log = { .size = log->size, .offset = log->offset },
+                                  .fd = { log->fd.num }, .n_fds = 1 };
+}
+
+void proposal_dirty_log_fd(struct proposal *ret, int fd)
+{
+        *ret = (struct proposal){ .type = IPC_DIRTY_LOG_FD, .fd = { fd }, .n_fds = fd >= 0 };
 }
 
 void proposal_vring_stop(struct proposal *ret, uint32_t index)

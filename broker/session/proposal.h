@@ -16,10 +16,12 @@ struct proposal {
                 struct ipc_region_add region_add;
                 struct ipc_region_del region_del;
                 struct ipc_inflight inflight;
+                struct ipc_dirty_log dirty_log;
                 struct ipc_vring_start start;
                 struct ipc_vring_stop stop;
                 struct ipc_vring_enable enable;
                 struct ipc_vring_fd_change vring_fd;
+                struct ipc_vring_log vring_log;
                 struct ipc_set_config config;
         };
         int fd[PACKET_FDS_MAX];
@@ -27,9 +29,11 @@ struct proposal {
 };
 
 /* One function per packet type that carries more than a number or two; each fills *ret whole. */
-void proposal_features(struct proposal *ret, uint64_t acked, bool enable_all);
+void proposal_features(struct proposal *ret, uint64_t acked, bool log_all, bool enable_all);
 void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_region *at, int fd);
 void proposal_inflight(struct proposal *ret, const struct ledger_inflight *area);
+void proposal_dirty_log(struct proposal *ret, const struct ledger_log *log);
+void proposal_dirty_log_fd(struct proposal *ret, int fd); /* -1: none */
 void proposal_vring_stop(struct proposal *ret, uint32_t index);
 
 /* `kick`: the descriptor to start with, -1: polled. `resume` as in struct ipc_vring_start. */

@@ -41,10 +41,20 @@ static bool next_of_part(struct replay *replay, const struct ledger *ledger, str
                         return false;
                 proposal_inflight(ret, &ledger->inflight);
                 return true;
+        case REPLAY_LOG:
+                if (replay->at++ || !fd_has(&ledger->log.fd))
+                        return false;
+                proposal_dirty_log(ret, &ledger->log);
+                return true;
+        case REPLAY_LOG_FD:
+                if (replay->at++ || !fd_has(&ledger->log_call))
+                        return false;
+                proposal_dirty_log_fd(ret, ledger->log_call.num);
+                return true;
         case REPLAY_FEATURES:
                 if (replay->at++ || !ledger->has_features)
                         return false;
-                proposal_features(ret, ledger->features, false);
+                proposal_features(ret, ledger->features, ledger->log_all, false);
                 return true;
         case REPLAY_MEMORY:
                 return next_region(replay, ledger, ret);

@@ -95,6 +95,23 @@ static bool is_aligned(const struct session *s, const struct vu_vring_addr *addr
         return addr->desc % 16 == 0 && addr->avail % 2 == 0 && addr->used % 4 == 0;
 }
 
+static int log_switched(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) value;
+        s->ledger.vring[m->addr.index].addr = m->addr;
+        return 0;
+}
+
+/* The same addresses again, for a started vring: only its logging can change. */
+static int switch_log(struct session *s, const struct vu_msg *m)
+{
+        struct proposal proposal = { .type = IPC_VRING_LOG, .length = sizeof(proposal.vring_log),
+                                     .vring_log = { .index = m->addr.index, .log = m->addr.log,
+                                                    .flags = m->addr.flags & VU_VRING_F_LOG } };
+
+        return link_propose(s, &proposal, log_switched);
+}
+
 int set_vring_addr(struct session *s, struct vu_msg *m)
 {
         struct ledger_vring *vring = vring_of(s, m->addr.index);
@@ -108,6 +125,8 @@ int set_vring_addr(struct session *s, struct vu_msg *m)
         if (vring->state != VRING_STOPPED && (vring->addr.desc != m->addr.desc || vring->addr.used != m->addr.used ||
                                               vring->addr.avail != m->addr.avail))
                 return vring_stop_first(s, m->addr.index);
+        if (vring->state == VRING_STARTED && (vring->addr.flags != m->addr.flags || vring->addr.log != m->addr.log))
+                return switch_log(s, m);
         vring->addr = m->addr;
         vring->has_addr = true;
         return 0;

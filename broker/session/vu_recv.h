@@ -23,6 +23,7 @@ struct vu_msg {
                 struct vu_mem_reg region;
                 struct vu_config config;
                 struct vu_inflight inflight;
+                struct vu_log log;
         };
         struct fd fd[VU_FDS_ROOM]; /* owned by the message until taken */
         unsigned n_fds;

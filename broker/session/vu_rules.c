@@ -15,6 +15,7 @@ enum {
         U64 = sizeof(uint64_t),
         STATE = sizeof(struct vu_vring_state),
         ADDR = sizeof(struct vu_vring_addr),
+        LOG = sizeof(struct vu_log),
         REGION = sizeof(struct vu_mem_reg),
         TABLE = offsetof(struct vu_mem_table, region) + sizeof(struct vu_region),
         CONFIG = offsetof(struct vu_config, bytes),
@@ -35,6 +36,8 @@ static const struct vu_rule rules[VU_REQUESTS] = {
         ROW(SET_OWNER),              0,        U64,          0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_owner },
         ROW(RESET_OWNER),            0,        U64,          0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            reset_owner },
         ROW(SET_MEM_TABLE),          TABLE,    LONG,         VU_FDS_MAX, VU_ALWAYS,         VU_ANY,   VU_ACK,            set_mem_table },
+        ROW(SET_LOG_BASE),           LOG,      LOG,          1,  VU_PF_LOG_SHMFD,           VU_ANY,   VU_REPLY_OR_NACK,  set_log_base },
+        ROW(SET_LOG_FD),             0,        U64,          1,  VU_PF_LOG_SHMFD,           VU_ANY,   VU_ACK,            set_log_fd },
         ROW(SET_VRING_NUM),          STATE,    STATE,        0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_vring_num },
         ROW(SET_VRING_ADDR),         ADDR,     ADDR,         0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_vring_addr },
         ROW(SET_VRING_BASE),         STATE,    STATE,        0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_vring_base },
@@ -137,6 +140,8 @@ static int make_answer(struct session *s, int r)
                 return vu_reply_u64(s, r < 0);
         case VU_REPLY:
                 return r < 0 ? -EPROTO : 0;
+        case VU_REPLY_OR_NACK:
+                return r < 0 && wanted ? vu_reply_u64(s, 1) : r < 0 ? -EPROTO : 0;
         case VU_REPLY_OR_EMPTY:
                 return r < 0 ? vu_reply(s, NULL, 0) : 0;
         case VU_REPLY_OR_ZERO:

@@ -15,6 +15,7 @@ enum vu_answer {
         VU_ACK,   /* a u64, only if NEED_REPLY is set and REPLY_ACK in force */
         VU_U64,   /* a u64, always */
         VU_REPLY, /* the handler's own; there is no error form, so a failure closes */
+        VU_REPLY_OR_NACK,  /* the handler's own; on failure: a u64 if NEED_REPLY allows one, else it closes */
         VU_REPLY_OR_EMPTY, /* the handler's own; on failure: no payload */
         VU_REPLY_OR_ZERO,  /* the handler's own; on failure: the request's size in zeros */
 };

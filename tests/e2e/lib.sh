@@ -192,7 +192,10 @@ guest_launch() {
         guest_pid[$id]=$!
         exec {in}>"$tmp/$id.in" {out}<"$tmp/$id.out"
         guest_in[$id]=$in guest_out[$id]=$out guest_command[$id]=0
-        guest_ready "$id"
+        case " $* " in
+        *" -incoming "*) ;;     # it is another's guest that will speak
+        *) guest_ready "$id" ;;
+        esac
 }
 
 # guest_line ID DEADLINE: the guest's next line, in $line; gives up if it ended or says nothing.

@@ -61,14 +61,14 @@ START_TEST(qemu)
         struct rig rig;
 
         rig_init(&rig);
-        ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), RIG_FEATURES | BIT30);
+        ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), RIG_FEATURES | LOG_ALL | BIT30);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_PROTOCOL_FEATURES), RIG_PROTOCOL);
         rig_tell_u64(&rig, VU_SET_PROTOCOL_FEATURES, RIG_PROTOCOL);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_QUEUE_NUM), RIG_QUEUES);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_MAX_MEM_SLOTS), 509);
         tell_backend_channel(&rig, &channel);
         rig_tell(&rig, VU_SET_OWNER, NULL, 0, NULL, 0);
-        ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), RIG_FEATURES | BIT30);
+        ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), RIG_FEATURES | LOG_ALL | BIT30);
         for (uint32_t i = 0; i < RIG_QUEUES; i++) {
                 rig_tell_fd(&rig, VU_SET_VRING_CALL, i);
                 rig_tell_fd(&rig, VU_SET_VRING_ERR, i);
@@ -269,7 +269,7 @@ END_TEST
 
 START_TEST(features_not_offered_fail)
 {
-        uint64_t features[] = { VERSION_1 | 1, VERSION_1 | 1 << VU_F_LOG_ALL, UINT64_MAX };
+        uint64_t features[] = { VERSION_1 | 1, VERSION_1 | 1 << 27, UINT64_MAX };
         struct rig rig;
 
         rig_init(&rig);
@@ -333,7 +333,7 @@ START_TEST(policy_limits_what_is_offered)
         rig.s->allowed.features = VERSION_1 | BIT30 | 1 << VU_F_LOG_ALL;
         rig.s->allowed.protocol_features = UINT64_MAX & ~(UINT64_C(1) << VU_PF_CONFIG);
         rig_ready(&rig);
-        ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), VERSION_1 | BIT30);
+        ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), VERSION_1 | BIT30 | LOG_ALL);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_PROTOCOL_FEATURES), RIG_PROTOCOL & ~(UINT64_C(1) << VU_PF_CONFIG));
         rig_done(&rig);
 }

@@ -160,6 +160,23 @@ START_TEST(a_reset_waits_too)
 }
 END_TEST
 
+/* What is in flight has not noted where it writes: logging begins behind it, and the vrings go on. */
+START_TEST(logging_begins_behind_requests_in_flight)
+{
+        struct ipc_features features = { .log_all = 1 };
+        struct rig rig;
+
+        up(&rig, 3);
+        features.acked = RIG_ACKED & rig.ready.features;
+        expect_wait(&rig, rig_send(&rig, IPC_FEATURES, &features, sizeof(features)));
+        rig_wait_used(&rig.ring[0], 3);
+        rig_offer(&rig.ring[0], 0);
+        rig_kick(&rig.ring[0]);
+        rig_wait_used(&rig.ring[0], 1);
+        rig_done(&rig);
+}
+END_TEST
+
 /* Packets behind one that waits are answered after it, in order. */
 START_TEST(what_comes_behind_waits_its_turn)
 {
@@ -204,6 +221,7 @@ int main(void)
         tcase_add_test(tcase, a_stop_waits_for_requests_in_flight);
         tcase_add_test(tcase, memory_is_not_taken_from_requests_in_flight);
         tcase_add_test(tcase, a_reset_waits_too);
+        tcase_add_test(tcase, logging_begins_behind_requests_in_flight);
         tcase_add_test(tcase, what_comes_behind_waits_its_turn);
         tcase_add_test(tcase, a_hang_up_ends_it_while_it_waits);
         suite_add_tcase(suite, tcase);

@@ -1,0 +1,96 @@
+#!/bin/bash
+# Two QEMUs on one host, each with a back-end of its own on the same image: the guest moves over and back under verified
+# load. The guest finds any page that a back-end wrote and the dirty log did not tell of.
+. "$(dirname "$0")/lib.sh"
+
+e2e_begin
+image=$(image disk 64M)
+rounds=${1:-1}          # of there and back
+
+# Both back-ends have the image open, but only the one whose guest runs uses it.
+backend_block left "$image" --set Block.Locking=off
+backend_block right "$image" --set Block.Locking=off
+
+declare -A monitor_in monitor_out
+
+# guest_at SIDE [-incoming ADDRESS]: the virtual machine, with a monitor.
+guest_at() {
+        local side=$1 in out
+        shift
+        rm -f "$tmp/$side.monitor.in" "$tmp/$side.monitor.out"
+        mkfifo "$tmp/$side.monitor.in" "$tmp/$side.monitor.out"
+        exec {in}<>"$tmp/$side.monitor.in" {out}<>"$tmp/$side.monitor.out"
+        monitor_in[$side]=$in monitor_out[$side]=$out
+        # shellcheck disable=SC2046
+        guest_start "$side" 2 fio $(disk "$side" 2) -chardev pipe,id=monitor,path="$tmp/$side.monitor" \
+                -mon chardev=monitor,mode=control "$@"
+        monitor_send "$side" '{"execute":"qmp_capabilities"}'
+        monitor_send "$side" '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}'
+        monitor_send "$side" '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1000000000}}'
+}
+
+monitor_send() { echo "$2" >&"${monitor_in[$1]}"; }
+
+# monitor_wait SIDE TEXT: reads until a line has the text; gives up on an error or a failed migration.
+monitor_wait() {
+        local line deadline=$((SECONDS + E2E_TIMEOUT))
+        while IFS= read -r -t $((deadline > SECONDS ? deadline - SECONDS : 1)) line <&"${monitor_out[$1]}"; do
+                case $line in
+                *"$2"*) return 0 ;;
+                *'"error"'* | *'"status": "failed"'*) give_up "$1: $line" ;;
+                esac
+        done
+        give_up "$1: the monitor does not say $2"
+}
+
+monitor_close() {
+        local in=${monitor_in[$1]} out=${monitor_out[$1]}
+        exec {in}>&- {out}>&-
+}
+
+# move FROM TO: migrates, ends the source, and makes the guest's next command go to the other side.
+move() {
+        local from=$1 to=$2
+        guest_at "$to" -incoming "unix:$tmp/move.sock"
+        until_true 10 listening "$tmp/move.sock" || give_up "$to does not listen"
+        monitor_send "$from" "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"unix:$tmp/move.sock\"}}"
+        monitor_wait "$from" '"status": "completed"'
+        monitor_wait "$to" '"status": "completed"'
+        monitor_send "$to" '{"execute":"query-status"}'
+        monitor_wait "$to" '"status": "running"'
+        guest_command[$to]=${guest_command[$from]}
+        monitor_send "$from" '{"execute":"quit"}'
+        gone "${guest_pid[$from]}" 10 || fail "the QEMU that was left does not end"
+        guest_forget "$from"
+        monitor_close "$from"
+        until_true 10 has_children "${backend_pid[$from]}" 0 || fail "the back-end that was left still serves"
+}
+
+passes() { guest "$1" 'cat /tmp/passes 2>/dev/null | wc -l'; }
+more_passes() { [ "$(passes "$1")" -ge "$2" ]; }
+
+guest_at left
+guest left '(n=0; while [ ! -e /tmp/stop ]; do
+                fio --name=verify --filename=/dev/vda --size=4M --offset_increment=8M --numjobs=2 --bsrange=4k-32k --rw=randrw
+                    --randseed=$n --verify=crc32c --verify_fatal=1 --ioengine=libaio --iodepth=8 --direct=1 --group_reporting
+                    >/tmp/fio.$n 2>&1 && echo >>/tmp/passes || echo $n >>/tmp/bad;
+                n=$((n + 1));
+        done; echo >/tmp/stopped) </dev/null >/dev/null 2>&1 &'
+until_true "$E2E_TIMEOUT" more_passes left 1 || give_up "the load does not run"
+for ((round = 0; round < rounds; round++)); do
+        move left right
+        pass "moved over, round $round"
+        check "it verifies over there" until_true "$E2E_TIMEOUT" more_passes right $(($(passes right) + 2))
+        move right left
+        pass "moved back, round $round"
+        check "it verifies back here" until_true "$E2E_TIMEOUT" more_passes left $(($(passes left) + 2))
+done
+guest left 'touch /tmp/stop'
+stopped() { guest left '[ -e /tmp/stopped ]'; }
+until_true "$E2E_TIMEOUT" stopped || give_up "the load does not end"
+equal "passes that found a wrong byte" "$(guest left 'cat /tmp/bad 2>/dev/null | wc -l')" 0
+say "$(passes left) passes"
+check "the kernel saw no error" guest left '! dmesg | grep -Ei "i/o error|timed out|bug:|oops"'
+guest_off left
+monitor_close left
+e2e_end
