@@ -27,6 +27,8 @@ static const struct ipc_rule rules[] = {
         [IPC_VRING_FD]     = { "VRING_FD",     FIXED(struct ipc_vring_fd_change), 0, 1,                 IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_LOG]    = { "VRING_LOG",    FIXED(struct ipc_vring_log),    0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_SET_CONFIG]   = { "SET_CONFIG",   FIXED(struct ipc_set_config),   0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
+        [IPC_STATE_FD]     = { "STATE_FD",     FIXED(struct ipc_state_fd),     1, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
+        [IPC_STATE_CHECK]  = { "STATE_CHECK",  0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_RESET]        = { "RESET",        0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_PING]         = { "PING",         0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
 

@@ -36,6 +36,8 @@ enum ipc_type {
         IPC_VRING_FD,
         IPC_VRING_LOG,
         IPC_SET_CONFIG,
+        IPC_STATE_FD,
+        IPC_STATE_CHECK,
         IPC_RESET,
         IPC_PING,
 
@@ -223,6 +225,13 @@ struct ipc_set_config { /* a successful one is preceded by CONFIG with the new s
         uint32_t size; /* 1.., offset + size <= VU_CONFIG_MAX */
         uint8_t bytes[VU_CONFIG_MAX];
 };
+
+struct ipc_state_fd { /* fds: [0] where the device's state goes or comes from; refused while a vring is started */
+        uint32_t load; /* 0: write it and close, 1: read it up to its end */
+        uint32_t reserved;
+};
+
+/* STATE_CHECK: answered when that transfer has ended; ANSWER.value is 0, or the errno that it failed with. */
 
 /* RESET stops and disables all vrings, forgets features and returns the device to its first state; memory stays. */
 

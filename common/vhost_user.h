@@ -177,6 +177,19 @@ struct vu_inflight {
 };
 static_assert(sizeof(struct vu_inflight) == 24, "in-flight description");
 
+enum { VU_STATE_SAVE = 0, VU_STATE_LOAD = 1, VU_STATE_PHASE_STOPPED = 0 };
+
+enum {
+        VU_STATE_ERROR = 1 << 0, /* of bits 0-7 in the reply to SET_DEVICE_STATE_FD */
+        VU_STATE_NOFD = 1 << 8,  /* the descriptor that came is the one to use */
+};
+
+struct vu_device_state {
+        uint32_t direction;
+        uint32_t phase;
+};
+static_assert(sizeof(struct vu_device_state) == 8, "device state transfer");
+
 struct vu_log {
         uint64_t size;
         uint64_t offset;

@@ -76,6 +76,14 @@ int link_ready(struct worker *w, uint32_t lacks)
         return packet_send(w->link.channel, IPC_READY, 0, &ready, sizeof(ready), NULL, 0);
 }
 
+void link_config(struct worker *w)
+{
+        struct ipc_config config = { .size = w->face.config_size };
+
+        memcpy(config.bytes, w->face.config, sizeof(config.bytes));
+        link_send(&w->link, IPC_CONFIG, 0, &config, sizeof(config));
+}
+
 void link_vring_broken(struct worker *w, uint32_t index, int error)
 {
         const struct ipc_vring_broken broken = { .index = index, .error = error };
@@ -94,6 +102,8 @@ static bool pending_is_due(const struct worker *w)
                 return vring_idle(&w->vring[pending->index]);
         case IPC_MEM_TABLE:
                 return !guest_mem_drops(&w->mem, &pending->next) || link_all_idle(w);
+        case IPC_STATE_CHECK:
+                return !device_state_busy(&w->state);
         default:
                 return link_all_idle(w);
         }
@@ -159,6 +169,7 @@ void link_serve(struct worker *w)
 {
         struct link *link = &w->link;
 
+        device_state_step(w);
         if (link->pending.type) {
                 loops_park(w);
                 link_try_finish(w);

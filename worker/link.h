@@ -38,6 +38,9 @@ int link_ready(struct worker *worker, uint32_t lacks);
 /* The channel can be read, or a vring has become idle. Ends the process when the session is gone. */
 void link_serve(struct worker *worker);
 
+/* Tells the session what the config space is now. */
+void link_config(struct worker *worker);
+
 /* Tells the session that a vring broke; from any loop. */
 void link_vring_broken(struct worker *worker, uint32_t index, int error);
 

@@ -245,7 +245,6 @@ static int on_vring_log(struct worker *w, struct packet *packet)
 static int on_set_config(struct worker *w, struct packet *packet)
 {
         const struct ipc_set_config *what = (const void *) packet->body;
-        struct ipc_config config = { .size = w->face.config_size };
         int r;
 
         if (what->size == 0 || what->size > VU_CONFIG_MAX || what->offset > VU_CONFIG_MAX - what->size)
@@ -255,9 +254,29 @@ static int on_set_config(struct worker *w, struct packet *packet)
         r = w->device->set_config(w->device_state, what->offset, what->bytes, what->size, w->face.config);
         if (r < 0)
                 return r;
-        memcpy(config.bytes, w->face.config, sizeof(config.bytes));
-        link_send(&w->link, IPC_CONFIG, 0, &config, sizeof(config));
+        link_config(w);
         return 0;
+}
+
+static int on_state_fd(struct worker *w, struct packet *packet)
+{
+        const struct ipc_state_fd *what = (const void *) packet->body;
+
+        if (what->load > 1)
+                return -EINVAL;
+        if (any_started(w) || !link_all_idle(w))
+                return -EBUSY;
+        return device_state_begin(w, what->load, packet_fd(packet, 0));
+}
+
+static int on_state_check(struct worker *w, struct packet *packet)
+{
+        return pend(w, packet, 0);
+}
+
+static uint64_t finish_state_check(struct worker *w)
+{
+        return (uint64_t) -device_state_result(&w->state);
 }
 
 static int on_reset(struct worker *w, struct packet *packet)
@@ -302,6 +321,8 @@ const struct link_rule link_rules[IPC_TYPES] = {
         [IPC_VRING_FD] = { on_vring_fd, NULL },
         [IPC_VRING_LOG] = { on_vring_log, NULL },
         [IPC_SET_CONFIG] = { on_set_config, NULL },
+        [IPC_STATE_FD] = { on_state_fd, NULL },
+        [IPC_STATE_CHECK] = { on_state_check, finish_state_check },
         [IPC_RESET] = { on_reset, finish_reset },
         [IPC_PING] = { on_ping, NULL },
 };

@@ -23,7 +23,7 @@ enum {
 };
 
 /* What an event means: one of these, or TAG_KICK + index of the vring. */
-enum { TAG_CHANNEL, TAG_WAKE, TAG_DEVICE, TAG_KICK };
+enum { TAG_CHANNEL, TAG_WAKE, TAG_DEVICE, TAG_STATE, TAG_KICK };
 
 static uint64_t now_ns(void)
 {
@@ -90,6 +90,11 @@ void loop_hold_channel(struct loop *l, int channel, bool held)
 int loop_watch_kick(struct loop *l, const struct vring *vr, int kick)
 {
         return watch(l, kick, EPOLLIN | EPOLLET, TAG_KICK + vr->index);
+}
+
+int loop_watch_state(const struct loop *l, int fd, bool load)
+{
+        return watch(l, fd, load ? EPOLLIN : EPOLLOUT, TAG_STATE);
 }
 
 void loop_unwatch(struct loop *l, int fd)
@@ -193,6 +198,7 @@ static void loop_note(struct loop *l, uint32_t events, uint64_t tag)
                 l->channel = true;
                 break;
         case TAG_WAKE:
+        case TAG_STATE:
                 l->woken = true;
                 break;
         case TAG_DEVICE:

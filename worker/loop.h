@@ -48,6 +48,10 @@ void loop_hold_channel(struct loop *loop, int channel, bool held);
 
 /* Waits for a vring's kick. -EPERM: this kind of file cannot be waited for. */
 int loop_watch_kick(struct loop *loop, const struct vring *vr, int kick);
+
+/* The first loop waits until the device's state can go on. -EPERM: this kind of file cannot be waited for. */
+int loop_watch_state(const struct loop *loop, int fd, bool load);
+
 void loop_unwatch(struct loop *loop, int fd);
 
 /* Wakes it up, from any thread. */

@@ -43,6 +43,7 @@ static int make_vrings(struct worker *w)
         for (unsigned i = 0; i < w->n_vrings; i++)
                 vring_init(&w->vring[i], w, &w->loop[i % w->n_loops], i);
         dirty_log_init(&w->dirty);
+        device_state_init(&w->state);
         return guest_mem_init(&w->mem);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "device.h"
+#include "device_state.h"
 #include "dirty_log.h"
 #include "guest_mem.h"
 #include "inflight.h"
@@ -20,6 +21,7 @@ struct worker {
         const struct device *device;
         void *device_state;
         struct device_face face;
+        struct device_state state; /* on its way */
         uint64_t acked; /* virtio features */
         struct guest_mem mem;
         struct dirty_log dirty;

@@ -23,6 +23,9 @@ vu_handler get_inflight_fd, set_inflight_fd;
 /* dirty_log.c */
 vu_handler set_log_base, set_log_fd;
 
+/* device_state.c */
+vu_handler set_device_state_fd, check_device_state;
+
 /* device_config.c */
 vu_handler get_config, set_config;
 

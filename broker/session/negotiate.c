@@ -17,7 +17,7 @@
 /* What this session can do; the device's policy offers a part of it. */
 #define PROTOCOL_FEATURES                                                                                            \
         (PF(MQ) | PF(LOG_SHMFD) | PF(REPLY_ACK) | PF(BACKEND_REQ) | PF(CONFIG) | PF(INFLIGHT_SHMFD) |                \
-         PF(RESET_DEVICE) | PF(CONFIGURE_MEM_SLOTS) | PF(STATUS))
+         PF(RESET_DEVICE) | PF(CONFIGURE_MEM_SLOTS) | PF(STATUS) | PF(DEVICE_STATE))
 
 #define LOG_ALL VIRTIO_BIT(VU_F_LOG_ALL)
 #define BIT30 VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)

@@ -23,6 +23,7 @@ struct proposal {
                 struct ipc_vring_fd_change vring_fd;
                 struct ipc_vring_log vring_log;
                 struct ipc_set_config config;
+                struct ipc_state_fd state_fd;
         };
         int fd[PACKET_FDS_MAX];
         unsigned n_fds;

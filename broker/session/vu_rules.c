@@ -63,6 +63,8 @@ static const struct vu_rule rules[VU_REQUESTS] = {
         ROW(REM_MEM_REG),            REGION,   REGION,       1,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_ACK,            rem_mem_reg },
         ROW(SET_STATUS),             U64,      U64,          0,  VU_PF_STATUS,              VU_ANY,   VU_ACK,            set_status },
         ROW(GET_STATUS),             0,        0,            0,  VU_PF_STATUS,              VU_ANY,   VU_REPLY,          get_status },
+        ROW(SET_DEVICE_STATE_FD),    STATE,    STATE,        1,  VU_PF_DEVICE_STATE,        VU_SETUP, VU_REPLY_OR_NO_FD, set_device_state_fd },
+        ROW(CHECK_DEVICE_STATE),     0,        0,            0,  VU_PF_DEVICE_STATE,        VU_ANY,   VU_U64,            check_device_state },
 };
 
 const struct vu_rule *vu_rule_of(uint32_t request)
@@ -142,6 +144,8 @@ static int make_answer(struct session *s, int r)
                 return r < 0 ? -EPROTO : 0;
         case VU_REPLY_OR_NACK:
                 return r < 0 && wanted ? vu_reply_u64(s, 1) : r < 0 ? -EPROTO : 0;
+        case VU_REPLY_OR_NO_FD:
+                return r < 0 ? vu_reply_u64(s, VU_STATE_NOFD | VU_STATE_ERROR) : 0;
         case VU_REPLY_OR_EMPTY:
                 return r < 0 ? vu_reply(s, NULL, 0) : 0;
         case VU_REPLY_OR_ZERO:

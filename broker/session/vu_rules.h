@@ -16,6 +16,7 @@ enum vu_answer {
         VU_U64,   /* a u64, always */
         VU_REPLY, /* the handler's own; there is no error form, so a failure closes */
         VU_REPLY_OR_NACK,  /* the handler's own; on failure: a u64 if NEED_REPLY allows one, else it closes */
+        VU_REPLY_OR_NO_FD, /* the handler's own; on failure: the u64 of SET_DEVICE_STATE_FD that says so */
         VU_REPLY_OR_EMPTY, /* the handler's own; on failure: no payload */
         VU_REPLY_OR_ZERO,  /* the handler's own; on failure: the request's size in zeros */
 };

@@ -10,7 +10,8 @@
 #define FE_PROTOCOL_KNOWN                                                                                             \
         (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_LOG_SHMFD) | VIRTIO_BIT(VU_PF_REPLY_ACK) |                           \
          VIRTIO_BIT(VU_PF_BACKEND_REQ) | VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |                \
-         VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS))
+         VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS) | \
+         VIRTIO_BIT(VU_PF_DEVICE_STATE))
 
 /* Device bits, and what drv_split can do. */
 #define FE_FEATURES_KNOWN                                                                                              \

@@ -41,6 +41,10 @@ static void expect_failure(struct rig *rig, const struct vu_rule *rule, uint32_t
                 ck_assert_int_eq(length, 8);
                 ck_assert_uint_eq(reply[0], 1);
                 break;
+        case VU_REPLY_OR_NO_FD:
+                ck_assert_int_eq(length, 8);
+                ck_assert(reply[0] == 1 && reply[1] == 1);
+                break;
         case VU_REPLY:
                 ck_assert_int_eq(length, -1);
                 break;
