@@ -19,6 +19,7 @@ static const struct ipc_rule rules[] = {
         [IPC_REGION_ADD]   = { "REGION_ADD",   FIXED(struct ipc_region_add),   1, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_REGION_DEL]   = { "REGION_DEL",   FIXED(struct ipc_region_del),   0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_INFLIGHT]     = { "INFLIGHT",     FIXED(struct ipc_inflight),     1, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
+        [IPC_IOTLB]        = { "IOTLB",        FIXED(struct ipc_iotlb),        0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_DIRTY_LOG]    = { "DIRTY_LOG",    FIXED(struct ipc_dirty_log),    1, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_DIRTY_LOG_FD] = { "DIRTY_LOG_FD", 0, 0,                           0, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_START]  = { "VRING_START",  FIXED(struct ipc_vring_start),  0, 3,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
@@ -36,6 +37,7 @@ static const struct ipc_rule rules[] = {
         [IPC_ANSWER]       = { "ANSWER",       FIXED(struct ipc_answer),       0, 0,                    IPC_WORKER_TO_SESSION, IPC_UP,           false },
         [IPC_CONFIG]       = { "CONFIG",       FIXED(struct ipc_config),       0, 0,                    IPC_WORKER_TO_SESSION, IPC_UP,           false },
         [IPC_VRING_BROKEN] = { "VRING_BROKEN", FIXED(struct ipc_vring_broken), 0, 0,                    IPC_WORKER_TO_SESSION, IPC_UP,           false },
+        [IPC_IOTLB_MISS]   = { "IOTLB_MISS",   FIXED(struct ipc_iotlb_miss),   0, 0,                    IPC_WORKER_TO_SESSION, IPC_UP,           false },
         [IPC_WORKER_LOG]   = { "WORKER_LOG",   IPC_LOG_LEAST, sizeof(struct ipc_log), 0, 0,             IPC_WORKER_TO_SESSION, IPC_NEW | IPC_UP, false },
 
         [IPC_CONNECTION]   = { "CONNECTION",   FIXED(struct ipc_connection),   2, 2,                    IPC_BROKER_TO_SESSION, IPC_NEW,          NEVER_AGAIN },

@@ -28,6 +28,7 @@ enum ipc_type {
         IPC_REGION_ADD,
         IPC_REGION_DEL,
         IPC_INFLIGHT,
+        IPC_IOTLB,
         IPC_DIRTY_LOG,
         IPC_DIRTY_LOG_FD,
         IPC_VRING_START,
@@ -46,6 +47,7 @@ enum ipc_type {
         IPC_ANSWER,
         IPC_CONFIG,
         IPC_VRING_BROKEN,
+        IPC_IOTLB_MISS,
         IPC_WORKER_LOG,
 
         /* broker -> session */
@@ -143,6 +145,8 @@ struct ipc_features {
         uint64_t acked;     /* subset of READY's features, without the vhost-user transport's own bits */
         uint32_t log_all;   /* VHOST_F_LOG_ALL was set */
         uint32_t enable_all; /* bit 30 was not acked: enable every vring now */
+        uint32_t iommu; /* addresses of vrings and buffers are iovas; what they stand for comes with IOTLB */
+        uint32_t reserved;
 };
 
 struct ipc_region {
@@ -174,6 +178,16 @@ struct ipc_inflight { /* fds: [0] the area */
         uint64_t offset;
         uint32_t queues;
         uint32_t queue_size;
+};
+
+enum ipc_access { IPC_READ = 1 << 0, IPC_WRITE = 1 << 1 };
+
+/* Answered when no request uses any more what it takes away. */
+struct ipc_iotlb {
+        uint64_t iova, last; /* inclusive */
+        uint64_t uva;        /* of the first byte */
+        uint32_t access;     /* enum ipc_access; 0: what stood for these addresses is invalid */
+        uint32_t reserved;
 };
 
 struct ipc_dirty_log { /* fds: [0] the log; it replaces the one before */
@@ -263,6 +277,12 @@ struct ipc_config { /* the device's config space from now on */
 struct ipc_vring_broken { /* the worker has stopped it and has fired its err fd */
         uint32_t index;
         int32_t error; /* -errno */
+};
+
+struct ipc_iotlb_miss { /* the vring waits for an IOTLB with this address */
+        uint32_t index;
+        uint32_t access; /* enum ipc_access */
+        uint64_t iova;
 };
 
 struct ipc_log { /* IPC_WORKER_LOG and IPC_LOG; the body ends after the text's NUL */

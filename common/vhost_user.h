@@ -177,6 +177,19 @@ struct vu_inflight {
 };
 static_assert(sizeof(struct vu_inflight) == 24, "in-flight description");
 
+enum { VU_IOTLB_READ = 1, VU_IOTLB_WRITE = 2 }; /* bits of `access` */
+enum { VU_IOTLB_MISS = 1, VU_IOTLB_UPDATE = 2, VU_IOTLB_INVALIDATE = 3, VU_IOTLB_ACCESS_FAIL = 4 };
+
+struct vu_iotlb {
+        uint64_t iova;
+        uint64_t size; /* bytes */
+        uint64_t uva;
+        uint8_t access;
+        uint8_t type;
+        uint8_t padding[6];
+};
+static_assert(sizeof(struct vu_iotlb) == 32, "IOTLB message");
+
 enum { VU_STATE_SAVE = 0, VU_STATE_LOAD = 1, VU_STATE_PHASE_STOPPED = 0 };
 
 enum {

@@ -9,7 +9,7 @@
 const struct policy_device policy_rng = {
         .type = "rng",
         .id = VIRTIO_ID_RNG,
-        .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
+        .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
                     VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC),
         .protocol_features = VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_LOG_SHMFD) | VIRTIO_BIT(VU_PF_REPLY_ACK) |
                              VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |

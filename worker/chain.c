@@ -19,8 +19,14 @@ struct gathering {
 
 static int fault(struct gathering *g, int error, const char *what, uint64_t value)
 {
-        *g->fault = (struct chain_fault){ what, value };
+        *g->fault = (struct chain_fault){ .what = what, .value = value };
         return error;
+}
+
+static int miss(struct gathering *g, uint64_t address, uint32_t access)
+{
+        *g->fault = (struct chain_fault){ .what = "iova 0x%llx is not known", .value = address, .access = access };
+        return -EAGAIN;
 }
 
 /* Two loads, no more: the guest may rewrite it meanwhile. */
@@ -37,12 +43,18 @@ static struct vring_desc desc_copy(const struct vring_desc *shared)
 
 static int gather_parts(struct gathering *g, struct gpa from, uint64_t len, bool write)
 {
+        uint32_t access = write ? IPC_WRITE : IPC_READ;
+
         while (len) {
                 struct span part;
+                int r;
 
                 if (g->n == CHAIN_PARTS_MAX)
                         return fault(g, -E2BIG, "chain of more than 0x%llx parts", CHAIN_PARTS_MAX);
-                if (guest_span_part(g->source->mem, from, len, &part) < 0)
+                r = guest_span_dma(g->source->mem, from, len, access, &part);
+                if (r == -EAGAIN)
+                        return miss(g, from.at, access);
+                if (r < 0)
                         return fault(g, -EFAULT, "descriptor address 0x%llx outside of guest memory", from.at);
                 g->source->scratch->part[g->n++] = (struct iovec){ part.at, part.len };
                 if (write && g->source->writes)
@@ -85,6 +97,7 @@ static int gather_table(struct gathering *g, const struct vring_desc *desc)
         uint32_t len = le32toh(desc->len);
         uint32_t n = len / sizeof(*table);
         uint16_t i = 0;
+        int r;
 
         if (!g->source->indirect)
                 return fault(g, -EINVAL, "indirect descriptor 0x%llx, not negotiated", from.at);
@@ -92,11 +105,13 @@ static int gather_table(struct gathering *g, const struct vring_desc *desc)
                 return fault(g, -EINVAL, "indirect descriptor 0x%llx with NEXT", from.at);
         if (len == 0 || len % sizeof(*table) || n > CHAIN_DESCS_MAX)
                 return fault(g, -EINVAL, "indirect table of 0x%llx bytes", len);
-        if (from.at + len - 1 < from.at || guest_read(g->source->mem, from, table, len) < 0)
+        r = from.at + len - 1 < from.at ? -EFAULT : guest_read(g->source->mem, from, table, len);
+        if (r == -EAGAIN)
+                return miss(g, guest_first_miss(g->source->mem, from, len, IPC_READ), IPC_READ);
+        if (r < 0)
                 return fault(g, -EFAULT, "indirect table 0x%llx outside of guest memory", from.at);
         for (;;) {
                 uint16_t flags = le16toh(table[i].flags);
-                int r;
 
                 if (flags & VRING_DESC_F_INDIRECT)
                         return fault(g, -EINVAL, "indirect descriptor inside of table 0x%llx", from.at);

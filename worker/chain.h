@@ -53,11 +53,13 @@ struct chain_source {
 struct chain_fault {
         const char *what; /* a format with one uint64_t as hexadecimal */
         uint64_t value;
+        uint32_t access; /* -EAGAIN: for what the address `value` is wanted, enum ipc_access */
 };
 
 /*
  * Gathers the chain that starts at `head` (< size) into ret_chain's cursors; `spill` takes CHAIN_PARTS_MAX parts if
- * they do not fit inline. -EINVAL, -EFAULT, -E2BIG: malformed, *ret_fault says how (virtio 1.3, 2.7.5).
+ * they do not fit inline. -EINVAL, -EFAULT, -E2BIG: malformed, *ret_fault says how (virtio 1.3, 2.7.5); -EAGAIN: it
+ * has an address that is not known yet.
  */
 int chain_gather(const struct chain_source *source, uint16_t head, struct iovec *spill, struct chain *ret_chain,
                  struct chain_fault *ret_fault);

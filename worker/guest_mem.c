@@ -4,6 +4,8 @@
  */
 #include "guest_mem.h"
 
+#include "iotlb.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -224,6 +226,7 @@ void guest_mem_abandon(const struct guest_mem *mem, struct guest_mem *next)
 
 void guest_mem_commit(struct guest_mem *mem, struct guest_mem *next)
 {
+        next->iotlb = mem->iotlb;
         unmap_unshared(mem, next);
         guest_mem_free_room(mem);
         *mem = *next;
@@ -280,28 +283,94 @@ int guest_span(const struct guest_mem *mem, struct gpa from, uint64_t len, struc
         return 0;
 }
 
-int guest_span_user(const struct guest_mem *mem, struct uva from, uint64_t len, unsigned align,
-                    struct span *ret_span)
+/* By user address, up to the region's end. */
+static int span_part_user(const struct guest_mem *mem, struct uva from, uint64_t len, struct span *ret_span)
 {
         for (unsigned i = 0; i < mem->n; i++) {
                 const struct region *r = &mem->region[i];
                 uint64_t skip = from.at - r->uva.at; /* below the region this wraps past r->len */
 
-                if (skip >= r->len || len > r->len - skip)
+                if (skip >= r->len)
                         continue;
-                if ((uintptr_t) (r->mapped + skip) % align)
-                        return -EINVAL;
-                *ret_span = (struct span){ r->mapped + skip, len, { r->gpa.at + skip } };
+                *ret_span = (struct span){ r->mapped + skip, len < r->len - skip ? len : r->len - skip,
+                                           { r->gpa.at + skip } };
                 return 0;
         }
         return -EFAULT;
+}
+
+int guest_span_user(const struct guest_mem *mem, struct uva from, uint64_t len, unsigned align,
+                    struct span *ret_span)
+{
+        struct span span;
+        int r = span_part_user(mem, from, len, &span);
+
+        if (r < 0 || span.len < len)
+                return -EFAULT;
+        if ((uintptr_t) span.at % align)
+                return -EINVAL;
+        *ret_span = span;
+        return 0;
+}
+
+int guest_span_dma(const struct guest_mem *mem, struct gpa from, uint64_t len, uint32_t access,
+                   struct span *ret_span)
+{
+        struct uva uva;
+        uint64_t known;
+        int r;
+
+        if (!mem->iotlb)
+                return guest_span_part(mem, from, len, ret_span);
+        r = iotlb_find(mem->iotlb, from.at, access, &uva.at, &known);
+        return r < 0 ? r : span_part_user(mem, uva, len < known ? len : known, ret_span);
+}
+
+/* Behind an IOMMU the parts of a ring may be several pages, which must adjoin here as they do there. */
+int guest_span_ring(const struct guest_mem *mem, struct uva from, uint64_t len, unsigned align, uint32_t access,
+                    struct span *ret_span)
+{
+        struct span span = { 0 };
+
+        if (!mem->iotlb)
+                return guest_span_user(mem, from, len, align, ret_span);
+        while (span.len < len) {
+                struct span part;
+                int r = guest_span_dma(mem, (struct gpa){ from.at + span.len }, len - span.len, access, &part);
+
+                if (r < 0)
+                        return r;
+                if (span.len && (char *) span.at + span.len != part.at)
+                        return -EFAULT;
+                if (!span.len)
+                        span = part;
+                else
+                        span.len += part.len;
+        }
+        if ((uintptr_t) span.at % align)
+                return -EINVAL;
+        *ret_span = span;
+        return 0;
+}
+
+uint64_t guest_first_miss(const struct guest_mem *mem, struct gpa from, uint64_t len, uint32_t access)
+{
+        while (len) {
+                struct span part;
+
+                if (guest_span_dma(mem, from, len, access, &part) < 0)
+                        break;
+                from.at += part.len;
+                len -= part.len;
+        }
+        return from.at;
 }
 
 int guest_read(const struct guest_mem *mem, struct gpa from, void *to, uint64_t len)
 {
         while (len) {
                 struct span part;
-                int r = guest_span_part(mem, from, len, &part);
+                int r = guest_span_dma(mem, from, len, IPC_READ, &part);
 
                 if (r < 0)
                         return r;

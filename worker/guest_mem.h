@@ -42,8 +42,11 @@ struct region {
         uint32_t slot;
 };
 
+struct iotlb;
+
 /* Sorted by gpa. Read by all loops, changed only while they are parked. */
 struct guest_mem {
+        const struct iotlb *iotlb; /* NULL: the guest's addresses are its physical ones */
         struct region *region; /* room for VU_MEM_SLOTS */
         unsigned n;
 };
@@ -88,5 +91,19 @@ int guest_span_part(const struct guest_mem *mem, struct gpa from, uint64_t len, 
 int guest_span_user(const struct guest_mem *mem, struct uva from, uint64_t len, unsigned align,
                     struct span *ret_span);
 
-/* Copies out of guest memory, across regions. -EFAULT. */
+/*
+ * The same as guest_span_part for an address as the driver gives it: guest physical, or an iova. `access` is of enum
+ * ipc_access. -EAGAIN: what the iova stands for is not known.
+ */
+int guest_span_dma(const struct guest_mem *mem, struct gpa from, uint64_t len, uint32_t access,
+                   struct span *ret_span);
+
+/* The same for a part of a vring: all of it, aligned, given by user address or iova. -EAGAIN, -EFAULT, -EINVAL. */
+int guest_span_ring(const struct guest_mem *mem, struct uva from, uint64_t len, unsigned align, uint32_t access,
+                    struct span *ret_span);
+
+/* The first address in [from, from + len) that guest_span_dma does not know; from + len if there is none. */
+uint64_t guest_first_miss(const struct guest_mem *mem, struct gpa from, uint64_t len, uint32_t access);
+
+/* Copies out of guest memory, from an address as the driver gives it, across regions. -EFAULT, -EAGAIN. */
 int guest_read(const struct guest_mem *mem, struct gpa from, void *to, uint64_t len);

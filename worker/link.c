@@ -84,6 +84,13 @@ void link_config(struct worker *w)
         link_send(&w->link, IPC_CONFIG, 0, &config, sizeof(config));
 }
 
+void link_iotlb_miss(struct worker *w, uint32_t index, uint64_t iova, uint32_t access)
+{
+        const struct ipc_iotlb_miss miss = { .index = index, .access = access, .iova = iova };
+
+        link_send(&w->link, IPC_IOTLB_MISS, 0, &miss, sizeof(miss));
+}
+
 void link_vring_broken(struct worker *w, uint32_t index, int error)
 {
         const struct ipc_vring_broken broken = { .index = index, .error = error };

@@ -16,6 +16,7 @@ struct link_pending {
         uint32_t sequence;
         uint32_t index;        /* VRING_STOP: vring; REGION_DEL: slot */
         struct guest_mem next; /* MEM_TABLE */
+        struct ipc_iotlb iotlb;
 };
 
 struct link {
@@ -40,6 +41,9 @@ void link_serve(struct worker *worker);
 
 /* Tells the session what the config space is now. */
 void link_config(struct worker *worker);
+
+/* Asks the session what an iova stands for; from any loop. */
+void link_iotlb_miss(struct worker *worker, uint32_t index, uint64_t iova, uint32_t access);
 
 /* Tells the session that a vring broke; from any loop. */
 void link_vring_broken(struct worker *worker, uint32_t index, int error);

@@ -62,9 +62,11 @@ static int pend(struct worker *w, const struct packet *packet, uint32_t index)
         return LINK_LATER;
 }
 
-static void take_features(struct worker *w, uint64_t acked)
+static void take_features(struct worker *w, uint64_t acked, bool iommu)
 {
         w->acked = acked;
+        w->mem.iotlb = iommu ? &w->iotlb : NULL;
+        iotlb_clear(&w->iotlb);
         if (w->device->set_features)
                 w->device->set_features(w->device_state, acked);
 }
@@ -75,12 +77,12 @@ static int on_features(struct worker *w, struct packet *packet)
 
         if (what->acked & ~w->face.features || !(what->acked & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
                 return -EINVAL;
-        if (what->log_all > 1)
+        if (what->log_all > 1 || what->iommu > 1)
                 return -EINVAL;
-        if (what->acked != w->acked && any_started(w))
+        if ((what->acked != w->acked || what->iommu != !!w->mem.iotlb) && any_started(w))
                 return -EBUSY;
-        if (what->acked != w->acked || !any_started(w))
-                take_features(w, what->acked);
+        if (!any_started(w))
+                take_features(w, what->acked, what->iommu);
         for (unsigned i = 0; what->enable_all && i < w->n_vrings; i++)
                 vring_enable(&w->vring[i], true);
         if (what->log_all == w->dirty.data)
@@ -158,6 +160,50 @@ static int on_inflight(struct worker *w, struct packet *packet)
                 return r;
         inflight_area_done(&w->area);
         w->area = area;
+        return 0;
+}
+
+static void retry_all(struct worker *w, const struct ipc_iotlb *what)
+{
+        for (unsigned i = 0; i < w->n_vrings; i++)
+                vring_retry(&w->vring[i], what->iova, what->last);
+}
+
+/* What is new disturbs nobody; what goes away waits for the requests that use it. */
+static int on_iotlb(struct worker *w, struct packet *packet)
+{
+        const struct ipc_iotlb *what = (const void *) packet->body;
+        uint64_t end;
+        int r;
+
+        if (what->last < what->iova || what->access & ~(uint32_t) (IPC_READ | IPC_WRITE) ||
+            (what->access && __builtin_add_overflow(what->uva, what->last - what->iova, &end)))
+                return -EINVAL;
+        if (!w->mem.iotlb)
+                return -EPROTO;
+        if (what->access && !iotlb_conflicts(&w->iotlb, what)) {
+                iotlb_add(&w->iotlb, what);
+                retry_all(w, what);
+                return 0;
+        }
+        drain_all(w);
+        r = pend(w, packet, 0);
+        w->link.pending.iotlb = *what;
+        return r;
+}
+
+static uint64_t finish_iotlb(struct worker *w)
+{
+        const struct ipc_iotlb *what = &w->link.pending.iotlb;
+
+        for (unsigned i = 0; i < w->n_vrings; i++)
+                vring_unsettle(&w->vring[i]);
+        iotlb_remove(&w->iotlb, what->iova, what->last);
+        if (what->access)
+                iotlb_add(&w->iotlb, what);
+        relocate_all(w);
+        if (what->access)
+                retry_all(w, what);
         return 0;
 }
 
@@ -293,6 +339,7 @@ static uint64_t finish_reset(struct worker *w)
                 w->vring[i].kicked = false;
         }
         w->acked = 0;
+        w->mem.iotlb = NULL;
         w->dirty.data = false;
         if (w->device->reset)
                 w->device->reset(w->device_state, w->face.config);
@@ -313,6 +360,7 @@ const struct link_rule link_rules[IPC_TYPES] = {
         [IPC_REGION_ADD] = { on_region_add, NULL },
         [IPC_REGION_DEL] = { on_region_del, finish_region_del },
         [IPC_INFLIGHT] = { on_inflight, NULL },
+        [IPC_IOTLB] = { on_iotlb, finish_iotlb },
         [IPC_DIRTY_LOG] = { on_dirty_log, NULL },
         [IPC_DIRTY_LOG_FD] = { on_dirty_log_fd, NULL },
         [IPC_VRING_START] = { on_vring_start, NULL },

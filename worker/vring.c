@@ -36,6 +36,15 @@ void vring_break(struct vring *vr, int error, const struct chain_fault *fault)
                 loop_wake(&vr->worker->loop[0]);
 }
 
+void vring_stall(struct vring *vr, uint64_t iova, uint32_t access)
+{
+        vr->stalled = true;
+        vr->missed = iova;
+        link_iotlb_miss(vr->worker, vr->index, iova, access);
+        if (vr->drains) /* what waits counts as not taken */
+                loop_wake(&vr->worker->loop[0]);
+}
+
 /* Turns the descriptors of one head into a request; breaks the vring if they are malformed. */
 static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chain)
 {
@@ -43,12 +52,16 @@ static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chai
         const struct chain_source source = { .mem = &vr->worker->mem, .desc = vr->desc, .size = vr->size,
                                              .indirect = vr->indirect, .scratch = vr->loop->scratch,
                                              .writes = writes };
-        struct chain_fault fault = { "head 0x%llx is in flight already", head };
+        struct chain_fault fault = { .what = "head 0x%llx is in flight already", .value = head };
         struct chain *chain = request_of(vr, head);
         int r = -EPROTO;
 
         if (!chain->taken)
                 r = chain_gather(&source, head, vr->spill + head * (size_t) CHAIN_PARTS_MAX, chain, &fault);
+        if (r == -EAGAIN) {
+                vring_stall(vr, fault.value, fault.access);
+                return r;
+        }
         if (r < 0) {
                 vring_break(vr, r, &fault);
                 return r;
@@ -92,8 +105,13 @@ static bool vring_serve_again(struct vring *vr)
         struct chain *chain;
         bool worked = false;
 
-        while (vr->next_again < vr->n_again && vr->state != BROKEN) {
-                if (vring_gather(vr, vr->again[vr->next_again++], &chain) == 0)
+        while (vr->next_again < vr->n_again && vr->state != BROKEN && !vr->stalled) {
+                int r = vring_gather(vr, vr->again[vr->next_again], &chain);
+
+                if (r == -EAGAIN)
+                        break;
+                vr->next_again++;
+                if (r == 0)
                         vring_hand_over(vr, chain);
                 worked = true;
         }
@@ -106,13 +124,29 @@ static bool vring_rest(struct vring *vr)
         return !vr->loop->polling && vr->format->ask_kicks(vr);
 }
 
+/* Attached, or able to go without. Parts that are missing are asked for once there is something to do. */
+static bool vring_settle(struct vring *vr)
+{
+        struct chain_fault fault = { .what = "its parts, at 0x%llx, are not in memory", .value = vr->desc_at.at };
+        int r;
+
+        if (vr->attached || vr->stalled || vr->dormant || vr->drains || !vring_state_started(vr->state))
+                return true;
+        r = vring_attach(vr);
+        if (r < 0)
+                vring_break(vr, r, &fault);
+        return r == 0;
+}
+
 bool vring_serve(struct vring *vr)
 {
         struct chain *chain;
         bool worked = false;
 
         vr->kicked = false;
-        if (vring_live(vr) || (vr->drains && vring_state_started(vr->state)))
+        if (!vring_settle(vr))
+                return false;
+        if (vring_live(vr) || (vr->drains && vr->attached && vring_state_started(vr->state)))
                 worked = vring_serve_again(vr);
         if (!vring_live(vr))
                 return worked;
@@ -123,7 +157,7 @@ bool vring_serve(struct vring *vr)
                 if (r == 0) {
                         vring_hand_over(vr, chain);
                         worked = true;
-                } else if (r != -EAGAIN || !vring_rest(vr)) {
+                } else if (r != -EAGAIN || vr->stalled || !vring_rest(vr)) {
                         return worked || r != -EAGAIN;
                 }
         }
@@ -168,7 +202,7 @@ static void vring_publish_done(struct vring *vr)
 
 bool vring_publish(struct vring *vr)
 {
-        if (vr->n_done == 0 && !vr->call_due)
+        if (vr->n_done == 0 && !(vr->call_due && vr->attached))
                 return false;
         if (vr->state != BROKEN) {
                 if (vr->n_done)
@@ -189,10 +223,12 @@ void vring_kicked(struct vring *vr)
 {
         if (vr->kick_drains && fd_has(&vr->kick))
                 kick_drain(vr->kick.num);
+        vr->dormant = false;
         vr->kicked = true;
 }
 
 bool vring_idle(const struct vring *vr)
 {
-        return vr->busy == 0 && (vr->next_again == vr->n_again || vr->state == BROKEN);
+        return vr->busy == 0 && (vr->next_again == vr->n_again || vr->state == BROKEN ||
+                                 vr->stalled || !vr->attached);
 }

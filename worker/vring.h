@@ -22,7 +22,8 @@ struct vring {
         struct loop *loop;
 
         uint32_t size; /* entries */
-        struct uva desc_at, avail_at, used_at;
+        struct uva desc_at, avail_at, used_at; /* or iovas */
+        struct gpa used_gpa;
         struct vring_desc *desc; /* these three in guest memory */
         struct vring_avail *avail;
         struct vring_used *used;
@@ -35,6 +36,13 @@ struct vring {
         uint16_t used_idx;   /* next used entry to write, published or not */
         uint16_t signalled;  /* used index at the last call */
         bool signalled_valid;
+
+        struct ipc_vring_start start; /* as it was asked for */
+        bool attached;   /* its parts and its position are known */
+        bool positioned; /* its position is, since the start */
+        bool stalled;    /* waits for what `missed`, an iova, stands for: the session was asked */
+        bool dormant;    /* not attached, and need not be before the next kick */
+        uint64_t missed;
 
         bool kicked;   /* look at it in the next round */
         bool drains;   /* take nothing new: someone waits until it is idle */
@@ -60,7 +68,7 @@ struct vring {
 struct vring_format {
         const char *name;
 
-        /* Finds the parts in guest memory. -EFAULT, -EINVAL. */
+        /* Finds the parts in guest memory, by vring_span(). -EFAULT, -EINVAL; -EAGAIN: the vring stalls. */
         int (*resolve)(struct vring *vr);
 
         /* The used index as the guest sees it. */
@@ -126,6 +134,22 @@ static inline void vring_log_write(const struct vring *vr, uint64_t offset, uint
                 vring_log_now(vr, offset, len);
 }
 
+/* For formats: finds a part. As guest_span_ring(); a miss is told to the session and stalls the vring. */
+int vring_span(struct vring *vr, struct uva from, uint64_t len, unsigned align, uint32_t access,
+               struct span *ret_span);
+
+/*
+ * What some iovas stand for is about to be taken away: a vring with nothing to do will sleep rather than ask at once. It
+ * must be drained.
+ */
+void vring_unsettle(struct vring *vr);
+
+/* Finds parts and, once, position; if it must wait for that, it is not attached. -EFAULT, -EINVAL, -EPROTO. */
+int vring_attach(struct vring *vr);
+
+/* What [iova, last] stands for is known now: a vring that waits for it looks again. */
+void vring_retry(struct vring *vr, uint64_t iova, uint64_t last);
+
 /* The memory map has changed: finds the parts again, or breaks. */
 void vring_relocate(struct vring *vr);
 
@@ -141,5 +165,5 @@ void vring_kicked(struct vring *vr);
 /* Could it be served? */
 static inline bool vring_live(const struct vring *vr)
 {
-        return vr->state == STARTED_ON && !vr->drains;
+        return vr->state == STARTED_ON && !vr->drains && vr->attached && !vr->stalled;
 }

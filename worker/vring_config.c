@@ -57,7 +57,8 @@ static void vring_clear(struct vring *vr)
         vr->room = NULL;
         vr->inflight = (struct inflight){ 0 };
         vr->n_done = vr->busy = vr->n_again = vr->next_again = 0;
-        vr->kicked = vr->call_due = vr->drains = false;
+        vr->kicked = vr->call_due = vr->drains = vr->attached = vr->positioned = vr->stalled = vr->dormant =
+                false;
 }
 
 /* Where to go on: from the in-flight area and the ring, or from the base that the front-end names. */
@@ -103,28 +104,54 @@ static int vring_adopt_fds(struct vring *vr)
         return r < 0 ? r : vring_adopt_kick(vr);
 }
 
+int vring_span(struct vring *vr, struct uva from, uint64_t len, unsigned align, uint32_t access,
+               struct span *ret_span)
+{
+        const struct guest_mem *mem = &vr->worker->mem;
+        int r = guest_span_ring(mem, from, len, align, access, ret_span);
+
+        if (r == -EAGAIN && !vr->dormant)
+                vring_stall(vr, guest_first_miss(mem, (struct gpa){ from.at }, len, access), access);
+        return r;
+}
+
+int vring_attach(struct vring *vr)
+{
+        int r;
+
+        vr->attached = false;
+        r = vr->format->resolve(vr);
+        if (r == -EAGAIN)
+                return 0;
+        if (r == 0 && !vr->positioned)
+                r = vring_find_position(vr, &vr->start);
+        if (r < 0)
+                return r;
+        vr->attached = vr->positioned = true;
+        vr->dormant = false;
+        vring_set_log(vr, vr->start.flags, vr->start.log);
+        vr->kicked = true;
+        return 0;
+}
+
 static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
 {
         int r;
 
         if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (what->size & (what->size - 1)))
                 return -EINVAL;
+        vr->start = *what;
         vr->size = what->size;
         vr->desc_at = (struct uva){ what->desc };
         vr->avail_at = (struct uva){ what->avail };
         vr->used_at = (struct uva){ what->used };
+        vr->next_avail = (uint16_t) what->base;
         vr->event_idx = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
         vr->indirect = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
-        r = vr->format->resolve(vr);
+        r = vring_make_room(vr);
         if (r == 0)
-                r = vring_make_room(vr);
-        if (r == 0)
-                r = vring_find_position(vr, what);
-        if (r == 0)
-                r = vring_adopt_fds(vr);
-        if (r == 0)
-                vring_set_log(vr, what->flags, what->log);
-        return r;
+                r = vring_attach(vr);
+        return r < 0 ? r : vring_adopt_fds(vr);
 }
 
 int vring_start(struct vring *vr, const struct ipc_vring_start *what, struct fd kick, struct fd call, struct fd err)
@@ -217,22 +244,42 @@ int vring_replace_fd(struct vring *vr, uint32_t which, struct fd fd)
         return vring_replace_call(vr, which == IPC_CALL ? &vr->call : &vr->err, &new);
 }
 
-/* All of the used ring is noted at once: a predecessor may have died between a store and its note. */
+/*
+ * All of the used ring is noted at once: a predecessor may have died between a store and its note. Behind an IOMMU the
+ * log address is an iova; we know what that stands for.
+ */
 void vring_set_log(struct vring *vr, uint32_t flags, uint64_t log)
 {
+        vr->start.flags = flags;
+        vr->start.log = log;
         vr->log_ring = flags & VU_VRING_F_LOG;
-        vr->log_at = (struct gpa){ log };
-        vring_log_write(vr, 0, vring_used_bytes(vr->size));
+        vr->log_at = vr->worker->mem.iotlb ? vr->used_gpa : (struct gpa){ log };
+        if (vr->attached)
+                vring_log_write(vr, 0, vring_used_bytes(vr->size));
+}
+
+void vring_retry(struct vring *vr, uint64_t iova, uint64_t last)
+{
+        if (!vr->stalled || vr->missed < iova || vr->missed > last)
+                return;
+        vr->stalled = false;
+        vr->kicked = true; /* and if it is not attached, that is what its loop begins with */
+}
+
+void vring_unsettle(struct vring *vr)
+{
+        if (vring_state_started(vr->state) && vr->attached)
+                vr->dormant = fd_has(&vr->kick) && vr->next_again == vr->n_again && !vr->format->ask_kicks(vr);
 }
 
 void vring_relocate(struct vring *vr)
 {
-        struct chain_fault fault = { "its memory at user address 0x%llx is gone", vr->desc_at.at };
+        struct chain_fault fault = { .what = "its memory at user address 0x%llx is gone", .value = vr->desc_at.at };
         int r;
 
-        if (!vring_state_started(vr->state))
+        if (!vring_state_started(vr->state) || !vr->attached)
                 return;
-        r = vr->format->resolve(vr);
+        r = vring_attach(vr);
         if (r < 0)
                 vring_break(vr, r, &fault);
 }

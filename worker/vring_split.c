@@ -35,20 +35,20 @@ static le16 *avail_event(const struct vring *vr)
 
 static int split_resolve(struct vring *vr)
 {
-        const struct guest_mem *mem = &vr->worker->mem;
         struct span desc, avail, used;
         int r;
 
-        r = guest_span_user(mem, vr->desc_at, vring_desc_bytes(vr->size), 16, &desc);
+        r = vring_span(vr, vr->desc_at, vring_desc_bytes(vr->size), 16, IPC_READ, &desc);
         if (r == 0)
-                r = guest_span_user(mem, vr->avail_at, vring_avail_bytes(vr->size), 2, &avail);
+                r = vring_span(vr, vr->avail_at, vring_avail_bytes(vr->size), 2, IPC_READ, &avail);
         if (r == 0)
-                r = guest_span_user(mem, vr->used_at, vring_used_bytes(vr->size), 4, &used);
+                r = vring_span(vr, vr->used_at, vring_used_bytes(vr->size), 4, IPC_READ | IPC_WRITE, &used);
         if (r < 0)
                 return r;
         vr->desc = desc.at;
         vr->avail = avail.at;
         vr->used = used.at;
+        vr->used_gpa = used.gpa;
         return 0;
 }
 

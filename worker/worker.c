@@ -36,6 +36,8 @@ static int open_device(struct worker *w, const struct ipc_device *device, struct
 
 static int make_vrings(struct worker *w)
 {
+        int r;
+
         w->n_vrings = w->face.queues;
         w->vring = calloc(w->n_vrings, sizeof(*w->vring));
         if (!w->vring)
@@ -44,7 +46,8 @@ static int make_vrings(struct worker *w)
                 vring_init(&w->vring[i], w, &w->loop[i % w->n_loops], i);
         dirty_log_init(&w->dirty);
         device_state_init(&w->state);
-        return guest_mem_init(&w->mem);
+        r = iotlb_init(&w->iotlb);
+        return r < 0 ? r : guest_mem_init(&w->mem);
 }
 
 static int make_loops(struct worker *w, uint32_t poll_max_us)

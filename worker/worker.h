@@ -8,6 +8,7 @@
 #include "dirty_log.h"
 #include "guest_mem.h"
 #include "inflight.h"
+#include "iotlb.h"
 #include "link.h"
 #include "loop.h"
 #include "park.h"
@@ -24,6 +25,7 @@ struct worker {
         struct device_state state; /* on its way */
         uint64_t acked; /* virtio features */
         struct guest_mem mem;
+        struct iotlb iotlb; /* mem.iotlb points here while it counts */
         struct dirty_log dirty;
         struct inflight_area area;
         struct park park;

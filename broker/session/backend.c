@@ -11,17 +11,28 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
-static int backend_send(int channel, uint32_t request)
+static int backend_send(int channel, uint32_t request, const void *payload, uint32_t size)
 {
-        struct vu_header header = { .request = request, .flags = VU_VERSION };
-        struct iovec part = { &header, sizeof(header) };
-        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+        struct vu_header header = { .request = request, .flags = VU_VERSION, .size = size };
+        struct iovec parts[] = { { &header, sizeof(header) }, { (void *) payload, size } };
+        struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 
         if (sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
                 return 0;
-        if (errno == ENOTSOCK && writev(channel, &part, 1) >= 0)
+        if (errno == ENOTSOCK && writev(channel, parts, 2) >= 0)
                 return 0;
         return -errno;
+}
+
+static bool has_channel(const struct session *s)
+{
+        return session_has(s, VU_PF_BACKEND_REQ) && fd_has(&s->ledger.backend);
+}
+
+static void drop_channel(struct session *s, const char *message, int error)
+{
+        log_warning(&s->log.log, "%s: %s; channel closed", message, log_errno(error));
+        fd_close(&s->ledger.backend);
 }
 
 /* A channel that is full has this message in it already, unread; one that is gone is closed. */
@@ -29,16 +40,46 @@ void backend_config_changed(struct session *s)
 {
         int r;
 
-        if (!session_has(s, VU_PF_CONFIG) || !session_has(s, VU_PF_BACKEND_REQ) || !fd_has(&s->ledger.backend)) {
+        if (!session_has(s, VU_PF_CONFIG) || !has_channel(s)) {
                 s->config_change_due = true;
                 return;
         }
         s->config_change_due = false;
-        r = backend_send(s->ledger.backend.num, VU_BACKEND_CONFIG_CHANGE_MSG);
-        if (r == 0 || r == -EAGAIN)
+        r = backend_send(s->ledger.backend.num, VU_BACKEND_CONFIG_CHANGE_MSG, NULL, 0);
+        if (r < 0 && r != -EAGAIN)
+                drop_channel(s, "CONFIG_CHANGE_MSG", r);
+}
+
+static int send_miss(const struct session *s, const struct backend_miss *miss)
+{
+        const struct vu_iotlb message = { .iova = miss->iova, .type = VU_IOTLB_MISS,
+                                          .access = miss->access & IPC_WRITE ? VU_IOTLB_WRITE : VU_IOTLB_READ };
+
+        return backend_send(s->ledger.backend.num, VU_BACKEND_IOTLB_MSG, &message, sizeof(message));
+}
+
+void backend_pay(struct session *s)
+{
+        int r = 0;
+
+        if (!has_channel(s))
                 return;
-        log_warning(&s->log.log, "CONFIG_CHANGE_MSG: %s; channel closed", log_errno(r));
-        fd_close(&s->ledger.backend);
+        for (unsigned i = 0; i < s->ledger.n_vrings && r == 0; i++) {
+                if (!s->miss[i].due)
+                        continue;
+                r = send_miss(s, &s->miss[i]);
+                s->miss[i].due = r < 0;
+        }
+        s->misses_due = r == -EAGAIN;
+        if (r < 0 && r != -EAGAIN)
+                drop_channel(s, "IOTLB_MSG", r);
+}
+
+void backend_iotlb_miss(struct session *s, const struct ipc_iotlb_miss *miss)
+{
+        s->miss[miss->index] = (struct backend_miss){ .due = true, .access = miss->access, .iova = miss->iova };
+        if (!s->misses_due)
+                backend_pay(s);
 }
 
 /* Only a pipe has to be told not to block; a socket is told with each message. */
@@ -64,7 +105,9 @@ int set_backend_req_fd(struct session *s, struct vu_msg *m)
                 return session_fail(s, r, "no socket and no pipe");
         fd_close(&s->ledger.backend);
         s->ledger.backend = fd_take(&m->fd[0]);
+        s->misses_due = false;
         if (s->config_change_due)
                 backend_config_changed(s);
+        backend_pay(s);
         return 0;
 }

@@ -4,7 +4,22 @@
  */
 #pragma once
 
+#include "ipc.h"
+
 struct session;
 
 /* Tells the front-end that the config space has changed, now or when its channel is there (CONFIG_CHANGE_MSG). */
 void backend_config_changed(struct session *s);
+
+/* What a vring waits for, and whether it was asked for. */
+struct backend_miss {
+        bool due;
+        uint32_t access; /* enum ipc_access */
+        uint64_t iova;
+};
+
+/* Asks the front-end what an iova stands for (IOTLB_MSG, miss), now or when its channel takes it. */
+void backend_iotlb_miss(struct session *s, const struct ipc_iotlb_miss *miss);
+
+/* Sends what the channel did not take. */
+void backend_pay(struct session *s);

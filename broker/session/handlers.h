@@ -29,5 +29,8 @@ vu_handler set_device_state_fd, check_device_state;
 /* device_config.c */
 vu_handler get_config, set_config;
 
+/* iotlb.c */
+vu_handler iotlb_msg;
+
 /* backend.c */
 vu_handler set_backend_req_fd;

@@ -12,6 +12,7 @@ void ledger_init(struct ledger *ledger)
 {
         ledger->features = 0;
         ledger->log_all = false;
+        ledger->iommu = false;
         ledger->has_features = false;
         ledger->protocol = 0;
         ledger->status = 0;
@@ -124,6 +125,8 @@ uint64_t ledger_gpa_end(const struct ledger *ledger)
 
 bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring)
 {
+        if (ledger->iommu)
+                return true;
         return ledger_has_uva(ledger, vring->addr.desc, vring_desc_bytes(vring->size)) &&
                ledger_has_uva(ledger, vring->addr.avail, vring_avail_bytes(vring->size)) &&
                ledger_has_uva(ledger, vring->addr.used, vring_used_bytes(vring->size));

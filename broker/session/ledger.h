@@ -50,6 +50,7 @@ struct ledger_log {
 struct ledger {
         uint64_t features; /* acked, without the transport's own bits */
         bool log_all;      /* VHOST_F_LOG_ALL was acked */
+        bool iommu;        /* addresses of vrings are iovas, which mean nothing to us */
         bool has_features; /* SET_FEATURES was accepted */
         uint64_t protocol; /* protocol features in force */
         uint8_t status;    /* virtio device status as the front-end set it */
@@ -94,7 +95,7 @@ void ledger_drop_regions(struct ledger *ledger);
 /* Does [uva, uva + bytes) lie in one region? */
 bool ledger_has_uva(const struct ledger *ledger, uint64_t uva, uint64_t bytes);
 
-/* Do all parts of the vring lie in memory? (virtio 1.3, 2.7.2) */
+/* Do all parts of the vring lie in memory, as far as we can tell? (virtio 1.3, 2.7.2) */
 bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring);
 
 /* One past the highest guest physical address; 0: no memory. */

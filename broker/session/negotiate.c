@@ -40,11 +40,18 @@ int get_features(struct session *s, struct vu_msg *m)
         return vu_reply_u64(s, s->offered | transport(s));
 }
 
+/* Without a channel to ask for them no translation would ever come: then the addresses need none. */
+static bool has_iommu(const struct session *s, uint64_t acked)
+{
+        return acked & VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) && session_has(s, VU_PF_BACKEND_REQ);
+}
+
 static int features_accepted(struct session *s, struct vu_msg *m, uint64_t value)
 {
         (void) value;
         s->ledger.features = m->u64 & ~TRANSPORT;
         s->ledger.log_all = m->u64 & LOG_ALL;
+        s->ledger.iommu = has_iommu(s, m->u64);
         s->ledger.has_features = true;
         s->features_refused = false;
         if (!(m->u64 & BIT30))
@@ -89,7 +96,7 @@ int set_features(struct session *s, struct vu_msg *m)
         } else if (m->u64 & BIT30 && log_all == s->ledger.log_all) { /* nothing new: front-ends say it twice, also to started vrings */
                 return features_accepted(s, m, 0);
         }
-        proposal_features(&proposal, acked, log_all, !(m->u64 & BIT30));
+        proposal_features(&proposal, acked, log_all, has_iommu(s, acked), !(m->u64 & BIT30));
         return link_propose(s, &proposal, features_accepted);
 }
 
@@ -137,6 +144,7 @@ static int reset_done(struct session *s, struct vu_msg *m, uint64_t value)
         (void) value;
         s->ledger.features = 0;
         s->ledger.log_all = false;
+        s->ledger.iommu = false;
         s->ledger.has_features = false;
         s->ledger.status = 0;
         s->features_refused = false;

@@ -11,10 +11,11 @@ static void add_fd(struct proposal *proposal, int fd, uint32_t which)
         proposal->start.fds |= which;
 }
 
-void proposal_features(struct proposal *ret, uint64_t acked, bool log_all, bool enable_all)
+void proposal_features(struct proposal *ret, uint64_t acked, bool log_all, bool iommu, bool enable_all)
 {
         *ret = (struct proposal){ .type = IPC_FEATURES, .length = sizeof(ret->features),
-                                  .features = { .acked = acked, .log_all = log_all, .enable_all = enable_all } };
+                                  .features = { .acked = acked, .log_all = log_all, .iommu = iommu,
+                                                .enable_all = enable_all } };
 }
 
 void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_region *at, int fd)

@@ -16,6 +16,7 @@ struct proposal {
                 struct ipc_region_add region_add;
                 struct ipc_region_del region_del;
                 struct ipc_inflight inflight;
+                struct ipc_iotlb iotlb;
                 struct ipc_dirty_log dirty_log;
                 struct ipc_vring_start start;
                 struct ipc_vring_stop stop;
@@ -30,7 +31,8 @@ struct proposal {
 };
 
 /* One function per packet type that carries more than a number or two; each fills *ret whole. */
-void proposal_features(struct proposal *ret, uint64_t acked, bool log_all, bool enable_all);
+void proposal_features(struct proposal *ret, uint64_t acked, bool log_all, bool iommu,
+                       bool enable_all);
 void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_region *at, int fd);
 void proposal_inflight(struct proposal *ret, const struct ledger_inflight *area);
 void proposal_dirty_log(struct proposal *ret, const struct ledger_log *log);

@@ -54,7 +54,7 @@ static bool next_of_part(struct replay *replay, const struct ledger *ledger, str
         case REPLAY_FEATURES:
                 if (replay->at++ || !ledger->has_features)
                         return false;
-                proposal_features(ret, ledger->features, ledger->log_all, false);
+                proposal_features(ret, ledger->features, ledger->log_all, ledger->iommu, false);
                 return true;
         case REPLAY_MEMORY:
                 return next_region(replay, ledger, ret);

@@ -12,7 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { FROM_BROKER, WORKER, FRONT, TO_BROKER, POLLS };
+enum { FROM_BROKER, WORKER, FRONT, TO_BROKER, BACKEND, POLLS };
 
 struct deadline {
         long long at; /* 0: none */
@@ -46,6 +46,9 @@ void session_init(struct session *s, struct fd broker, struct fd up)
         s->partial_since = 0;
         s->features_refused = false;
         s->config_change_due = false;
+        s->misses_due = false;
+        for (unsigned i = 0; i < LIMIT_QUEUES; i++)
+                s->miss[i].due = false;
         link_init(&s->link);
         ledger_init(&s->ledger);
         s->over = false;
@@ -263,6 +266,7 @@ void session_step(struct session *s, int most_ms)
                 [WORKER] = { .fd = s->link.channel.num, .events = s->link.unsent ? POLLIN | POLLOUT : POLLIN },
                 [FRONT] = { .fd = s->front.num, .events = s->out.length ? POLLOUT : may_read(s) ? POLLIN : 0 },
                 [TO_BROKER] = { .fd = s->owes ? s->up.num : -1, .events = POLLOUT },
+                [BACKEND] = { .fd = s->misses_due ? s->ledger.backend.num : -1, .events = POLLOUT },
         };
 
         if (wait_for(s, polls, most_ms) < 0 && errno != EINTR) {
@@ -279,6 +283,8 @@ void session_step(struct session *s, int most_ms)
                 on_front(s, polls[FRONT].revents);
         if (!s->over && polls[TO_BROKER].revents)
                 pay_broker(s);
+        if (!s->over && polls[BACKEND].revents)
+                backend_pay(s);
         if (!s->over)
                 check_deadlines(s);
 }

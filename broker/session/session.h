@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "backend.h"
 #include "ipc.h"
 #include "ledger.h"
 #include "session_log.h"
@@ -53,6 +54,8 @@ struct session {
         long long partial_since;
         bool features_refused;
         bool config_change_due;
+        bool misses_due; /* the back-end channel is full: wait for it */
+        struct backend_miss miss[LIMIT_QUEUES];
 
         struct worker_link link;
         struct ledger ledger;

@@ -24,6 +24,7 @@ struct vu_msg {
                 struct vu_config config;
                 struct vu_inflight inflight;
                 struct vu_log log;
+                struct vu_iotlb iotlb;
                 struct vu_device_state state;
         };
         struct fd fd[VU_FDS_ROOM]; /* owned by the message until taken */

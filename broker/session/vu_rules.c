@@ -50,7 +50,7 @@ static const struct vu_rule rules[VU_REQUESTS] = {
         ROW(GET_QUEUE_NUM),          0,        0,            0,  VU_PF_MQ,                  VU_ANY,   VU_REPLY,          get_queue_num },
         ROW(SET_VRING_ENABLE),       STATE,    STATE,        0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_vring_enable },
         ROW(SET_BACKEND_REQ_FD),     0,        U64,          1,  VU_PF_BACKEND_REQ,         VU_ANY,   VU_ACK,            set_backend_req_fd },
-        ROW(IOTLB_MSG),              IOTLB,    IOTLB_MAX,    0,  VU_ALWAYS,                 VU_ANY,   VU_U64,            NULL },
+        ROW(IOTLB_MSG),              IOTLB,    IOTLB_MAX,    0,  VU_ALWAYS,                 VU_ANY,   VU_U64,            iotlb_msg },
         ROW(GET_CONFIG),             CONFIG,   CONFIG_MAX,   0,  VU_PF_CONFIG,              VU_ANY,   VU_REPLY_OR_EMPTY, get_config },
         ROW(SET_CONFIG),             CONFIG,   CONFIG_MAX,   0,  VU_PF_CONFIG,              VU_ANY,   VU_ACK,            set_config },
         ROW(POSTCOPY_LISTEN),        0,        0,            0,  VU_PF_PAGEFAULT,           VU_ANY,   VU_U64,            NULL },

@@ -229,6 +229,18 @@ static int on_vring_broken(struct session *s, const struct packet *packet)
         return 0;
 }
 
+static int on_iotlb_miss(struct session *s, const struct packet *packet)
+{
+        struct ipc_iotlb_miss miss;
+
+        memcpy(&miss, packet->body, sizeof(miss));
+        if (miss.index >= s->ledger.n_vrings || !miss.access || miss.access > (IPC_READ | IPC_WRITE))
+                return -ERANGE;
+        if (s->ledger.iommu || s->link.commit)
+                backend_iotlb_miss(s, &miss);
+        return 0;
+}
+
 static int on_log(struct session *s, struct packet *packet)
 {
         struct ipc_log *line = (struct ipc_log *) packet->body;
@@ -252,6 +264,8 @@ static int handle(struct session *s, struct packet *packet)
                 return on_config(s, packet);
         case IPC_VRING_BROKEN:
                 return on_vring_broken(s, packet);
+        case IPC_IOTLB_MISS:
+                return on_iotlb_miss(s, packet);
         case IPC_WORKER_LOG:
                 return on_log(s, packet);
         default:

@@ -1,0 +1,368 @@
+/*
+ * A guest behind an IOMMU (protocol facts, 5.4). The test owns the IOMMU: the driver's addresses are iovas, the regions
+ * lie elsewhere in guest physical memory, and what an iova stands for is told page by page, when asked.
+ */
+#include "rig.h"
+
+#include "array.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, QUEUES = 2 };
+
+#define SHIFT (UINT64_C(1) << 40) /* gpa of an iova, so that one taken for the other is noticed */
+
+struct behind {
+        struct fe_device d;
+        struct fe_conn channel;
+        unsigned misses;
+        uint64_t withheld; /* iova of a page that is not told; 0: none */
+        bool asked;        /* for that */
+};
+
+static uint64_t iotlb(struct fe_conn *conn, struct vu_iotlb what)
+{
+        struct fe_reply reply;
+
+        OK(fe_send_flags(conn, VU_IOTLB_MSG, VU_VERSION, &what, sizeof(what), NULL, 0));
+        OK(fe_recv_reply(conn, VU_IOTLB_MSG, &reply)); /* replied to, whether asked for or not */
+        ck_assert_uint_eq(reply.header.size, 8);
+        return reply.u64;
+}
+
+static uint64_t tell(struct behind *b, uint64_t iova, uint64_t uva, uint8_t access)
+{
+        return iotlb(&b->d.conn, (struct vu_iotlb){ .iova = iova, .size = PAGE, .uva = uva, .access = access,
+                                                    .type = VU_IOTLB_UPDATE });
+}
+
+static uint64_t invalidate(struct behind *b, uint64_t iova, uint64_t size)
+{
+        return iotlb(&b->d.conn, (struct vu_iotlb){ .iova = iova, .size = size, .type = VU_IOTLB_INVALIDATE });
+}
+
+/* One question of the back-end's, and its answer. */
+static void answer(struct behind *b)
+{
+        struct fe_reply ask;
+        struct vu_iotlb what;
+        uint64_t page;
+
+        OK(fe_recv(&b->channel, &ask));
+        ck_assert_uint_eq(ask.header.request, VU_BACKEND_IOTLB_MSG);
+        ck_assert_uint_eq(ask.header.flags, VU_VERSION);
+        ck_assert_uint_eq(ask.header.size, sizeof(what));
+        memcpy(&what, ask.bytes, sizeof(what));
+        ck_assert_uint_eq(what.type, VU_IOTLB_MISS);
+        ck_assert(what.access == VU_IOTLB_READ || what.access == VU_IOTLB_WRITE);
+        b->misses++;
+        page = what.iova & ~(uint64_t) (PAGE - 1);
+        if (page == b->withheld)
+                b->asked = true;
+        else
+                ck_assert_uint_eq(tell(b, page, fe_mem_uva(b->d.mem, page), VU_IOTLB_READ | VU_IOTLB_WRITE), 0);
+}
+
+/* Answers until the condition holds. */
+#define ANSWER_UNTIL(b, condition)                                                                                    \
+        do {                                                                                                          \
+                while (!(condition)) {                                                                                \
+                        OK(fe_poll((b)->channel.fd.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));                         \
+                        answer(b);                                                                                    \
+                }                                                                                                     \
+        } while (0)
+
+/* Regions are told at other guest physical addresses than the driver uses. */
+static int send_memory(struct fe_device *d)
+{
+        int r = 0;
+
+        for (unsigned i = 0; i < d->mem->n && !r; i++) {
+                struct vu_region region = d->mem->part[i].region;
+
+                region.gpa += SHIFT;
+                r = fe_add_mem_reg(&d->conn, &region, d->mem->part[i].fd.num);
+        }
+        return r;
+}
+
+static int start_vring(struct fe_device *d, unsigned index)
+{
+        const struct drv_vring *v = d->vring[index];
+        const struct vu_vring_addr addr = { .index = index, .desc = v->desc, .avail = v->driver, .used = v->device };
+        struct fe_conn *conn = &d->conn;
+        int r = fe_set_vring_num(conn, index, v->size);
+
+        if (!r)
+                r = fe_set_vring_base(conn, index, 0);
+        if (!r)
+                r = fe_set_vring_addr(conn, &addr);
+        if (!r)
+                r = fe_set_vring_fd(conn, VU_SET_VRING_CALL, index, v->call.num);
+        if (!r)
+                r = fe_set_vring_fd(conn, VU_SET_VRING_ERR, index, v->err.num);
+        if (!r)
+                r = fe_set_vring_fd(conn, VU_SET_VRING_KICK, index, v->kick.num);
+        return r ? r : fe_set_vring_enable(conn, index, true);
+}
+
+static struct behind behind(const struct rig *rig)
+{
+        struct behind b = { .d = { .inflight_fd = FD_NONE } };
+        struct fe_device *d = &b.d;
+
+        d->options = (struct fe_options){ .queues = QUEUES, .queue_size = 128, .mem_bytes = 32 << 20, .mem_gpa = 1 << 20,
+                                          .protocol_features = ~UINT64_C(0) };
+        d->options.features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
+                              VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) |
+                              VIRTIO_BIT(VU_F_PROTOCOL_FEATURES);
+        OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &d->conn));
+        d->mem = calloc(1, sizeof(*d->mem));
+        ck_assert_ptr_nonnull(d->mem);
+        OK(fe_device_negotiate(d));
+        ck_assert(d->features & VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM));
+        OK(fe_set_backend_req_fd(&d->conn, &b.channel));
+        OK(fe_device_memory(d));
+        OK(fe_device_vrings(d));
+        OK(fe_device_inflight(d));
+        OK(send_memory(d));
+        for (unsigned i = 0; i < QUEUES; i++)
+                OK(start_vring(d, i));
+        return b;
+}
+
+static void leave(struct behind *b)
+{
+        fe_close(&b->channel);
+        fe_device_drop(&b->d);
+}
+
+/* A request that ends whatever is asked for meanwhile. */
+static struct drv_blk_req *run(struct behind *b, struct drv_blk *blk, uint32_t type, uint64_t sector, uint32_t n)
+{
+        struct drv_blk_req *req = drv_blk_slot(blk), *done;
+
+        OK(drv_blk_submit(blk, req, type, sector, n));
+        drv_kick(blk->vring);
+        drv_want_calls(blk->vring, true);
+        while (drv_blk_reap(blk, &done) == 0) {
+                struct pollfd polls[] = { { .fd = blk->vring->call.num, .events = POLLIN },
+                                          { .fd = b->channel.fd.num, .events = POLLIN } };
+                uint64_t calls;
+
+                ck_assert_int_gt(poll(polls, 2, FE_TIMEOUT_MS), 0);
+                if (polls[1].revents)
+                        answer(b);
+                else
+                        ck_assert_int_eq(read(polls[0].fd, &calls, sizeof(calls)), sizeof(calls));
+        }
+        ck_assert_ptr_eq(done, req);
+        ck_assert_uint_eq(*req->status.at, VIRTIO_BLK_S_OK);
+        return req;
+}
+
+static void check_read(struct behind *b, const struct rig *rig, struct drv_blk *blk, uint64_t sector, uint32_t n)
+{
+        static uint8_t want[64 << 10];
+
+        rig_read_disk(rig, sector * 512, want, n);
+        ck_assert_mem_eq(run(b, blk, VIRTIO_BLK_T_IN, sector, n)->data.at, want, n);
+}
+
+START_TEST(reads_and_writes)
+{
+        RIG_WITH(rig, .engine = _i ? "sync" : "uring");
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0);
+        unsigned misses;
+
+        blk.how = DRV_INDIRECT;
+        for (unsigned i = 0; i < 60; i++) {
+                uint32_t n = 512 + i % 16 * PAGE;
+
+                memset(blk.slot[0].data.at, (int) i, n);
+                run(&b, &blk, VIRTIO_BLK_T_OUT, 1000 + i * 128, n);
+                memset(blk.slot[0].data.at, 0xff, n);
+                check_read(&b, &rig, &blk, 1000 + i * 128, n);
+        }
+        misses = b.misses;
+        ck_assert_uint_gt(misses, 16);
+        check_read(&b, &rig, &blk, 0, 512);
+        ck_assert_uint_eq(b.misses, misses); /* all is known by now */
+        drv_blk_done(&blk);
+        leave(&b);
+}
+END_TEST
+
+START_TEST(a_miss_stalls_its_vring_only)
+{
+        RIG(rig);
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0), other = rig_blk(&b.d, 1);
+        struct drv_blk_req *req;
+        uint32_t base;
+
+        check_read(&b, &rig, &blk, 0, 512);
+        check_read(&b, &rig, &other, 0, 512);
+        req = &blk.slot[0];
+        ck_assert_uint_eq(invalidate(&b, req->data.gpa, PAGE), 0);
+        b.withheld = req->data.gpa;
+        OK(drv_blk_submit(&blk, req, VIRTIO_BLK_T_IN, 1, 512));
+        drv_kick(blk.vring);
+        ANSWER_UNTIL(&b, b.asked);
+        for (unsigned i = 0; i < 20; i++)
+                check_read(&b, &rig, &other, i * 8, PAGE);
+        ck_assert_int_eq(drv_blk_reap(&blk, &req), 0);
+        req = &blk.slot[0];
+        if (_i == 0) { /* told at last */
+                ck_assert_uint_eq(tell(&b, b.withheld, fe_mem_uva(b.d.mem, b.withheld), VU_IOTLB_WRITE), 0);
+                OK(drv_wait(blk.vring, fe_deadline(FE_TIMEOUT_MS)));
+                ck_assert_int_eq(drv_blk_reap(&blk, &req), 1);
+                OK(fe_get_vring_base(&b.d.conn, 0, &base));
+                ck_assert_uint_eq(base, 2);
+        } else { /* stopped instead: it was not taken */
+                OK(fe_get_vring_base(&b.d.conn, 0, &base));
+                ck_assert_uint_eq(base, 1);
+        }
+        drv_blk_done(&blk);
+        drv_blk_done(&other);
+        leave(&b);
+}
+END_TEST
+
+/* After an invalidation the same iova may stand for something else. */
+START_TEST(another_page_for_an_iova)
+{
+        uint8_t want[PAGE];
+        RIG(rig);
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0);
+        uint64_t iova = blk.slot[0].data.gpa;
+        struct fe_buf page;
+
+        check_read(&b, &rig, &blk, 0, PAGE);
+        OK(fe_mem_alloc(b.d.mem, 0, PAGE, PAGE, &page));
+        if (_i == 0)
+                ck_assert_uint_eq(invalidate(&b, iova, PAGE), 0);
+        else if (_i == 1)
+                ck_assert_uint_eq(invalidate(&b, 0, 0), 0); /* all there are, rings too */
+        ck_assert_uint_eq(tell(&b, iova, fe_mem_uva(b.d.mem, page.gpa), VU_IOTLB_WRITE | VU_IOTLB_READ), 0);
+        memset(blk.slot[0].data.at, 0, PAGE);
+        run(&b, &blk, VIRTIO_BLK_T_IN, 8, PAGE);
+        rig_read_disk(&rig, PAGE, want, PAGE);
+        ck_assert_mem_eq(page.at, want, PAGE);
+        for (unsigned i = 0; i < PAGE; i++)
+                ck_assert_uint_eq(blk.slot[0].data.at[i], 0);
+        drv_blk_done(&blk);
+        leave(&b);
+}
+END_TEST
+
+/* A claim that leads nowhere breaks the vring that follows it, and nothing else. */
+START_TEST(no_memory_behind_an_iova)
+{
+        static const uint64_t nowhere[] = { 0, 0xfffffffff000 };
+        RIG(rig);
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0), other = rig_blk(&b.d, 1);
+
+        check_read(&b, &rig, &blk, 0, 512);
+        ck_assert_uint_eq(tell(&b, blk.slot[0].data.gpa, nowhere[_i], VU_IOTLB_WRITE), 0);
+        OK(drv_blk_submit(&blk, &blk.slot[0], VIRTIO_BLK_T_IN, 1, 512));
+        drv_kick(blk.vring);
+        OK(fe_poll(blk.vring->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+        check_read(&b, &rig, &other, 0, 512);
+        drv_blk_done(&blk);
+        drv_blk_done(&other);
+        leave(&b);
+}
+END_TEST
+
+START_TEST(more_than_the_cache_holds)
+{
+        RIG(rig);
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0);
+
+        check_read(&b, &rig, &blk, 0, PAGE);
+        for (uint64_t i = 0; i < 5000; i++)
+                ck_assert_uint_eq(tell(&b, (UINT64_C(1) << 33) + i * PAGE, 1 << 20, VU_IOTLB_READ), 0);
+        for (unsigned i = 0; i < 16; i++)
+                check_read(&b, &rig, &blk, i * 8, 64 << 10);
+        drv_blk_done(&blk);
+        leave(&b);
+}
+END_TEST
+
+START_TEST(refused)
+{
+        const struct vu_iotlb bad[] = {
+                { .iova = 0, .size = PAGE, .uva = 0, .access = 3, .type = 0 },
+                { .iova = 0, .size = PAGE, .uva = 0, .access = 3, .type = VU_IOTLB_MISS },
+                { .iova = 0, .size = PAGE, .uva = 0, .access = 3, .type = VU_IOTLB_ACCESS_FAIL },
+                { .iova = 0, .size = PAGE, .uva = 0, .access = 0, .type = VU_IOTLB_UPDATE },
+                { .iova = 0, .size = PAGE, .uva = 0, .access = 4, .type = VU_IOTLB_UPDATE },
+                { .iova = 0, .size = 0, .uva = 0, .access = 3, .type = VU_IOTLB_UPDATE },
+                { .iova = UINT64_MAX - PAGE + 2, .size = PAGE, .uva = 0, .access = 3, .type = VU_IOTLB_UPDATE },
+                { .iova = 0, .size = PAGE, .uva = UINT64_MAX - PAGE + 2, .access = 3, .type = VU_IOTLB_UPDATE },
+                { .iova = 2, .size = UINT64_MAX, .uva = 0, .access = 3, .type = VU_IOTLB_UPDATE },
+        };
+        const struct vu_iotlb good = { .iova = 0, .size = PAGE, .uva = 0, .access = 3, .type = VU_IOTLB_UPDATE };
+        RIG(rig);
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0);
+        struct fe_conn conn;
+
+        for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+                ck_assert_msg(iotlb(&b.d.conn, bad[i]) == 1, "%u", i);
+        check_read(&b, &rig, &blk, 0, PAGE);
+        drv_blk_done(&blk);
+        leave(&b);
+        rig_await_idle(&rig);
+        conn = rig_connect(&rig);
+        OK(fe_set_features(&conn, VIRTIO_BIT(VIRTIO_F_VERSION_1)));
+        ck_assert_uint_eq(iotlb(&conn, good), 1); /* not behind an IOMMU */
+        fe_close(&conn);
+}
+END_TEST
+
+/* A worker that is told of everything before it asks. */
+START_TEST(told_ahead)
+{
+        RIG(rig);
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 1);
+        const struct vu_iotlb all = { .iova = 1 << 20, .size = 32 << 20, .uva = fe_mem_uva(b.d.mem, 1 << 20),
+                                      .access = 3, .type = VU_IOTLB_UPDATE };
+        uint8_t want[PAGE];
+        struct drv_blk_req *req;
+
+        ck_assert_uint_eq(iotlb(&b.d.conn, all), 0);
+        ck_assert_uint_eq(iotlb(&b.d.conn, all), 0); /* twice is the same */
+        OK(drv_blk_run(&blk, VIRTIO_BLK_T_IN, 8, PAGE, FE_TIMEOUT_MS, &req));
+        rig_read_disk(&rig, PAGE, want, PAGE);
+        ck_assert_mem_eq(req->data.at, want, PAGE);
+        drv_blk_done(&blk);
+        leave(&b);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("proto: iommu");
+        TCase *tcase = tcase_create("iommu");
+
+        tcase_set_timeout(tcase, 60);
+        tcase_add_loop_test(tcase, reads_and_writes, 0, 2);
+        tcase_add_loop_test(tcase, a_miss_stalls_its_vring_only, 0, 2);
+        tcase_add_loop_test(tcase, another_page_for_an_iova, 0, 3);
+        tcase_add_loop_test(tcase, no_memory_behind_an_iova, 0, 2);
+        tcase_add_test(tcase, more_than_the_cache_holds);
+        tcase_add_test(tcase, refused);
+        tcase_add_test(tcase, told_ahead);
+        suite_add_tcase(suite, tcase);
+        return rig_main(suite);
+}
