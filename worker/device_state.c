@@ -5,6 +5,7 @@
 #include "device_state.h"
 
 #include "virtio.h"
+#include "vring_fds.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -126,7 +127,7 @@ int device_state_begin(struct worker *w, bool load, struct fd fd)
         state->n = 0;
         if (!load)
                 state_fill(w);
-        r = fd_nonblock(fd.num, true);
+        r = call_adopt(fd.num);
         if (r == 0)
                 r = loop_watch_state(&w->loop[0], fd.num, load);
         if (r < 0)

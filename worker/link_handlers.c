@@ -216,9 +216,13 @@ static int on_dirty_log(struct worker *w, struct packet *packet)
 
 static int on_dirty_log_fd(struct worker *w, struct packet *packet)
 {
+        int r = packet->n_fds ? call_adopt(packet->fd[0].num) : 0;
+
+        if (r < 0)
+                return r;
         fd_close(&w->dirty.call);
         w->dirty.call = packet_fd(packet, 0);
-        return fd_has(&w->dirty.call) ? call_adopt(w->dirty.call.num) : 0;
+        return 0;
 }
 
 static int on_vring_start(struct worker *w, struct packet *packet)
