@@ -10,7 +10,8 @@ const struct policy_device policy_rng = {
         .type = "rng",
         .id = VIRTIO_ID_RNG,
         .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
-                    VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC),
+                    VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_RING_PACKED) |
+                    VIRTIO_BIT(VIRTIO_F_IN_ORDER),
         .protocol_features = VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_CONFIG) |
                              VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) |
                              VIRTIO_BIT(VU_PF_BACKEND_REQ) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |

@@ -27,7 +27,8 @@ static int vring_make_room(struct vring *vr)
 {
         size_t stride = align_up(vr->worker->device->request_bytes, 64);
         size_t requests = vr->size * stride, heads = align_up(vr->size * sizeof(uint16_t), 64);
-        size_t len = requests + 2 * heads + vr->size * CHAIN_PARTS_MAX * sizeof(struct iovec);
+        size_t slots = align_up(vr->size * sizeof(struct inflight_slot), 64);
+        size_t len = requests + 3 * heads + slots + vr->size * CHAIN_PARTS_MAX * sizeof(struct iovec);
         char *room = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
         if (room == MAP_FAILED)
@@ -38,7 +39,9 @@ static int vring_make_room(struct vring *vr)
         vr->stride = stride;
         vr->done = (uint16_t *) (room + requests);
         vr->again = (uint16_t *) (room + requests + heads);
-        vr->spill = (struct iovec *) (room + requests + 2 * heads);
+        vr->order = (uint16_t *) (room + requests + 2 * heads);
+        vr->slots = (struct inflight_slot *) (room + requests + 3 * heads);
+        vr->spill = (struct iovec *) (room + requests + 3 * heads + slots);
         return 0;
 }
 
@@ -54,32 +57,10 @@ static void vring_clear(struct vring *vr)
                 munmap(vr->room, vr->room_len);
         vr->room = NULL;
         vr->inflight = (struct inflight){ 0 };
+        vr->packed.track = (struct inflight_packed){ 0 };
+        vr->n_order = vr->oldest = 0;
         vr->n_done = vr->busy = vr->n_again = vr->next_again = 0;
         vr->kicked = vr->call_due = vr->drains = false;
-}
-
-/* Where to go on: from the in-flight area and the ring, or from the base that the front-end names. */
-static int vring_find_position(struct vring *vr, const struct ipc_vring_start *what)
-{
-        uint16_t used = vr->format->used(vr);
-        int r = inflight_of(&vr->worker->area, vr->index, vr->size, &vr->inflight);
-
-        if (r < 0)
-                return r;
-        vr->next_avail = (uint16_t) what->base;
-        if (what->resume && inflight_begun(&vr->inflight)) {
-                r = inflight_resume(&vr->inflight, used, vr->again, &vr->n_again);
-                if (r < 0)
-                        return r;
-                vr->next_avail = used + (uint16_t) vr->n_again;
-        } else {
-                inflight_begin(&vr->inflight, used);
-        }
-        vr->seen_avail = vr->next_avail;
-        vr->used_idx = used;
-        vr->signalled_valid = false;
-        vr->call_due = what->resume;
-        return 0;
 }
 
 static int vring_adopt_kick(struct vring *vr)
@@ -103,21 +84,27 @@ static int vring_adopt_fds(struct vring *vr)
 
 static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
 {
+        uint64_t acked = vr->worker->acked;
+        bool packed = acked & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
         int r;
 
-        if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (what->size & (what->size - 1)))
+        if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (!packed && what->size & (what->size - 1)))
                 return -EINVAL;
+        vr->format = packed ? &vring_packed : &vring_split;
         vr->size = what->size;
         vr->desc_at = (struct uva){ what->desc };
         vr->avail_at = (struct uva){ what->avail };
         vr->used_at = (struct uva){ what->used };
-        vr->event_idx = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
-        vr->indirect = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
+        vr->event_idx = acked & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
+        vr->indirect = acked & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
+        vr->in_order = acked & VIRTIO_BIT(VIRTIO_F_IN_ORDER);
         r = vr->format->resolve(vr);
         if (r == 0)
                 r = vring_make_room(vr);
         if (r == 0)
-                r = vring_find_position(vr, what);
+                r = vr->format->position(vr, what);
+        vr->signalled_valid = false;
+        vr->call_due = what->resume;
         return r < 0 ? r : vring_adopt_fds(vr);
 }
 
@@ -161,7 +148,7 @@ uint32_t vring_stop(struct vring *vr)
 {
         vring_clear(vr);
         vring_turn(vr, VRING_STOP);
-        return vr->next_avail;
+        return vr->format->base(vr);
 }
 
 void vring_enable(struct vring *vr, bool enabled)
