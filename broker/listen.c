@@ -120,7 +120,7 @@ static int bind_path(int sock, const struct sockaddr_un *address)
         return bind(sock, (const struct sockaddr *) address, sizeof(*address)) < 0 ? -errno : 0;
 }
 
-int listen_on_path(const char *path, const struct log *log, struct listener *ret_listener)
+int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener)
 {
         AUTO_FD sock = { socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -135,7 +135,7 @@ int listen_on_path(const char *path, const struct log *log, struct listener *ret
         if (r == 0 && listen(sock.num, BACKLOG) < 0)
                 r = -errno;
         if (r < 0) {
-                log_error(log, "socket %s: %s%s", path,
+                log_error(log, "%s%ssocket %s: %s%s", where ? where : "", where ? ": " : "", path,
                           r == -EADDRINUSE ? "in use by another process, or not a socket: " : "", log_errno(r));
                 return r;
         }

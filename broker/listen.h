@@ -35,9 +35,9 @@ int listen_on_fd(int num, const struct log *log, struct listener *ret_listener);
 
 /*
  * Makes a listening socket at path. A socket file that nobody listens on is replaced; -EADDRINUSE: somebody does, or
- * something else is there. Failures are logged.
+ * something else is there. Failures are logged with `where` the operator named it (NULL: nowhere, it is the default).
  */
-int listen_on_path(const char *path, const struct log *log, struct listener *ret_listener);
+int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener);
 
 /* Closes it and removes its file if it is ours and we still may. */
 void listener_done(struct listener *listener);

@@ -7,6 +7,7 @@
 #include "host.h"
 #include "process_limits.h"
 #include "options.h"
+#include "own_filter.h"
 #include "policy_print.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ static int find_socket(struct device *device, const struct options *options, str
                           passed->n);
                 return r;
         }
-        return listen_on_path(device->config->socket, log, &device->listener);
+        return listen_on_path(device->config->socket, device->config->where[CONFIG_SOCKET], log, &device->listener);
 }
 
 /* Everything that needs the privilege the broker starts with: disks and sockets. */
@@ -158,6 +159,8 @@ static int run(struct options *options, const struct config *config, struct log 
                 r = open_devices(&host, options, config);
         if (r >= 0)
                 r = give_privilege_away(&host, options, config);
+        if (r >= 0)
+                r = own_filter_load(log);
         if (r >= 0)
                 r = serve(&host);
         for (unsigned i = 0; i < host.n_devices; i++)

@@ -1,7 +1,7 @@
 /*
  * Build-time tool: turns the tables of this room into seccomp filters, as a C source on standard output.
  *
- *   compile session|worker
+ *   compile broker|session|worker
  *
  * It is the only code of the room. It trusts the tables, but refuses names that libseccomp does not know.
  */
@@ -18,64 +18,72 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { TABLES = ARRAY_SIZE(((struct policy_profile *) 0)->calls) + 1 };
+enum { TABLES = ARRAY_SIZE(((struct policy_profile *) 0)->calls), NUMBERS = 1024 };
+
+static const char *const programs[] = { [POLICY_BROKER] = "broker", [POLICY_SESSION] = "session",
+                                        [POLICY_WORKER] = "worker" };
+
+/* A filter in the making. */
+struct draft {
+        const char *name;
+        scmp_filter_ctx filter;
+        bool seen[NUMBERS], unlimited[NUMBERS];
+        unsigned calls;
+};
 
 static int call_number(const char *name)
 {
         int nr = seccomp_syscall_resolve_name(name);
 
-        if (nr < 0)
-                errx(1, "policy: no system call is named '%s'", name);
+        if (nr < 0 || nr >= NUMBERS)
+                errx(1, "policy: no system call of this machine is named '%s'", name);
         return nr;
 }
 
-static const struct policy_call *table_of(const struct policy_profile *profile, unsigned i)
+static void allow(struct draft *draft, const struct policy_call *call, bool limited)
 {
-        return i + 1 < TABLES ? profile->calls[i] : policy_sanitizer;
-}
-
-/* Is the call allowed by a row without limits? Then rows with limits say nothing new. */
-static bool is_unlimited(const struct policy_profile *profile, const char *name)
-{
-        for (unsigned i = 0; i < TABLES; i++)
-                for (const struct policy_call *call = table_of(profile, i); call && call->name; call++)
-                        if (!call->n && strcmp(call->name, name) == 0)
-                                return true;
-        return false;
-}
-
-static void allow(scmp_filter_ctx filter, const struct policy_profile *profile, const struct policy_call *call)
-{
-        bool unlimited = is_unlimited(profile, call->name);
-        unsigned n = unlimited ? 0 : call->n;
+        unsigned n = limited ? call->n : 0;
         struct scmp_arg_cmp checks[POLICY_ARGUMENTS];
+        int nr = call_number(call->name);
         int r;
 
+        if (draft->seen[nr] && draft->unlimited[nr])
+                return;
         for (unsigned i = 0; i < n; i++)
                 checks[i] = SCMP_CMP64(call->argument[i].index, SCMP_CMP_MASKED_EQ, call->argument[i].mask,
                                        call->argument[i].value);
-        r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call_number(call->name), n, checks);
+        r = seccomp_rule_add_array(draft->filter, SCMP_ACT_ALLOW, nr, n, checks);
         if (r < 0)
-                errx(1, "policy: %s: %s: %s", profile->name, call->name, strerror(-r));
+                errx(1, "policy: %s: %s: %s", draft->name, call->name, strerror(-r));
+        draft->calls += !draft->seen[nr];
+        draft->seen[nr] = true;
 }
 
-static unsigned fill(scmp_filter_ctx filter, const struct policy_profile *profile)
+/* What some row allows without limits has no use for rows with limits. */
+static void note_unlimited(struct draft *draft, const struct policy_call *table, bool limited)
 {
-        bool seen[1024] = { 0 };
-        unsigned calls = 0;
+        for (const struct policy_call *call = table; call && call->name; call++)
+                if (!limited || !call->n)
+                        draft->unlimited[call_number(call->name)] = true;
+}
 
-        for (unsigned i = 0; i < TABLES; i++)
-                for (const struct policy_call *call = table_of(profile, i); call && call->name; call++) {
-                        int nr = call_number(call->name);
+static void allow_table(struct draft *draft, const struct policy_call *table, bool limited)
+{
+        for (const struct policy_call *call = table; call && call->name; call++)
+                allow(draft, call, limited && !draft->unlimited[call_number(call->name)]);
+}
 
-                        if (nr >= (int) ARRAY_SIZE(seen))
-                                errx(1, "policy: %s: number out of range", call->name);
-                        if (!seen[nr] || !is_unlimited(profile, call->name))
-                                allow(filter, profile, call);
-                        calls += !seen[nr];
-                        seen[nr] = true;
-                }
-        return calls;
+/* Applies a step to every table of a profile; to those of all profiles for the broker, whose children inherit. */
+static void each_table(struct draft *draft, const struct policy_profile *profile,
+                       void (*step)(struct draft *, const struct policy_call *, bool))
+{
+        bool limited = profile->program != POLICY_BROKER;
+
+        for (size_t p = 0; p < policy_n_profiles; p++)
+                for (unsigned i = 0; i < TABLES; i++)
+                        if (!limited || &policy_profiles[p] == profile)
+                                step(draft, policy_profiles[p].calls[i], limited);
+        step(draft, policy_sanitizer, limited);
 }
 
 /* Writes the instructions as an array; returns their number. */
@@ -102,25 +110,31 @@ static size_t print_code(scmp_filter_ctx filter, const char *name)
 
 static unsigned compile(const struct policy_profile *profile)
 {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-        unsigned calls;
+        static struct draft draft;
 
-        if (!filter || seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0)
+        draft = (struct draft){ .name = profile->name, .filter = seccomp_init(SCMP_ACT_KILL_PROCESS) };
+        if (!draft.filter || seccomp_attr_set(draft.filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0)
                 errx(1, "policy: %s: no filter", profile->name);
-        calls = fill(filter, profile);
-        print_code(filter, profile->name);
-        seccomp_release(filter);
-        return calls;
+        each_table(&draft, profile, note_unlimited);
+        each_table(&draft, profile, allow_table);
+        print_code(draft.filter, profile->name);
+        seccomp_release(draft.filter);
+        return draft.calls;
+}
+
+static enum policy_program program_of(const char *name)
+{
+        for (unsigned i = 0; name && i < ARRAY_SIZE(programs); i++)
+                if (strcmp(name, programs[i]) == 0)
+                        return (enum policy_program) i;
+        errx(2, "usage: compile broker|session|worker");
 }
 
 int main(int argc, char **argv)
 {
+        enum policy_program program = program_of(argc == 2 ? argv[1] : NULL);
         unsigned calls[64];
-        enum policy_program program;
 
-        if (argc != 2 || (strcmp(argv[1], "session") && strcmp(argv[1], "worker")))
-                errx(2, "usage: compile session|worker");
-        program = strcmp(argv[1], "session") ? POLICY_WORKER : POLICY_SESSION;
         printf("/* Made by policy/compile from the tables of policy/. */\n#include \"policy.h\"\n\n");
         for (size_t i = 0; i < policy_n_profiles && i < ARRAY_SIZE(calls); i++)
                 if (policy_profiles[i].program == program)

@@ -11,6 +11,7 @@
 #define RNG VIRTIO_ID_RNG
 
 const struct policy_profile policy_profiles[] = {
+        { "broker_run",           POLICY_BROKER,  POLICY_RUN,   0,     0,                { policy_broker_run, policy_broker_stage } },
         { "session_run",          POLICY_SESSION, POLICY_RUN,   0,     0,                { policy_session_run } },
         { "worker_setup",         POLICY_WORKER,  POLICY_SETUP, 0,     0,                { policy_worker_setup, policy_worker_run, policy_uring_setup, policy_sync_setup } },
         { "worker_run_blk_uring", POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_URING, { policy_worker_run, policy_uring_run } },

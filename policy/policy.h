@@ -25,10 +25,10 @@ struct policy_call {
         struct policy_argument argument[POLICY_ARGUMENTS];
 };
 
-enum policy_program { POLICY_SESSION, POLICY_WORKER };
+enum policy_program { POLICY_BROKER, POLICY_SESSION, POLICY_WORKER };
 enum policy_stage { POLICY_SETUP, POLICY_RUN };
 
-/* One filter: the union of up to four tables. Any call outside kills the process. */
+/* One filter: the union of up to four tables. Any call outside kills the process. The broker's includes all others'. */
 struct policy_profile {
         const char *name; /* a C identifier */
         enum policy_program program;
@@ -72,6 +72,7 @@ extern const struct policy_device *const policy_devices[];
 extern const size_t policy_n_devices;
 
 /* Tables of calls, one file per subject. */
+extern const struct policy_call policy_broker_run[], policy_broker_stage[];
 extern const struct policy_call policy_session_run[];
 extern const struct policy_call policy_worker_setup[], policy_worker_run[];
 extern const struct policy_call policy_uring_setup[], policy_uring_run[];

@@ -65,7 +65,7 @@ run_tests() {
         done
         if [ "$failed" != "$before" ]; then
                 what_failed="$what_failed
-$(sed -n "s|^ *[0-9]*/[0-9]* \(.*\) \(FAIL\|TIMEOUT\|ERROR\) .*|    $dir: \1|p" "$out")"
+$(sed -n -E "s,^ *[0-9]+/[0-9]+ (.*[^ ]) +(FAIL|TIMEOUT|ERROR) .*,    $dir: \1,p" "$out" | sort -u)"
         elif [ "$status" != 0 ]; then
                 lost "meson test in $dir"
         fi

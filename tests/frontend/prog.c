@@ -106,9 +106,10 @@ int prog_ready(struct prog *s, int timeout_ms)
 
                 if (n > 0) {
                         text[n] = 0;
-                        if (strstr(text, "READY=1"))
-                                return 0;
-                        continue;
+                        if (!strstr(text, "READY=1"))
+                                continue;
+                        fd_close(&s->notify); /* nobody would read what comes later, and a full queue blocks its writer */
+                        return 0;
                 }
                 r = wait_either(s, s->notify.num, deadline);
         }

@@ -23,7 +23,7 @@ struct prog {
 /* Starts argv (NULL-terminated, searched in PATH). -errno; that exec fails shows as an early end. */
 int prog_start(char *const argv[], struct prog *ret_prog);
 
-/* Waits for READY=1. -ECHILD: it has ended instead; -ETIMEDOUT. */
+/* Waits for READY=1, once. -ECHILD: it has ended instead; -ETIMEDOUT. */
 int prog_ready(struct prog *s, int timeout_ms);
 
 /* Waits until its stderr contains the text, from byte `from` of the log on. -ETIMEDOUT, -ECHILD: it ended without. */

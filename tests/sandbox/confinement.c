@@ -94,6 +94,7 @@ START_TEST(the_broker_has_no_capability)
                         ck_assert_uint_eq(proc_status_hex(rig.prog.pid, all_capabilities[i]), 0);
         ck_assert_uint_eq(proc_status_number(rig.prog.pid, "NoNewPrivs"), 1);
         ck_assert_uint_eq(proc_owner(rig.prog.pid), 0);
+        check_filtered(rig.prog.pid, 1);
         if (is_root())
                 ck_assert_uint_ne(proc_status_number(rig.prog.pid, "Uid"), 0);
 }

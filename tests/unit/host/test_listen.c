@@ -41,11 +41,11 @@ START_TEST(replaces_what_nobody_listens_on)
         struct listener first = { FD_NONE }, second = { FD_NONE };
         AUTO_FD client = FD_NONE;
 
-        ck_assert_int_eq(listen_on_path(path, &log_nowhere, &first), 0);
-        ck_assert_int_eq(listen_on_path(path, &log_nowhere, &second), -EADDRINUSE);
+        ck_assert_int_eq(listen_on_path(path, NULL, &log_nowhere, &first), 0);
+        ck_assert_int_eq(listen_on_path(path, NULL, &log_nowhere, &second), -EADDRINUSE);
         fd_close(&first.socket); /* the file stays behind */
         ck_assert_int_eq(access(path, F_OK), 0);
-        ck_assert_int_eq(listen_on_path(path, &log_nowhere, &second), 0);
+        ck_assert_int_eq(listen_on_path(path, NULL, &log_nowhere, &second), 0);
         client = connect_to(path);
         free(first.unlink);
         listener_done(&second);
@@ -60,12 +60,12 @@ START_TEST(never_removes_a_file)
         char longer[200];
 
         ck_assert(fd_has(&file));
-        ck_assert_int_eq(listen_on_path(path, &log_nowhere, &listener), -EADDRINUSE);
+        ck_assert_int_eq(listen_on_path(path, NULL, &log_nowhere, &listener), -EADDRINUSE);
         ck_assert_int_eq(unlink(path), 0);
         memset(longer, 'x', sizeof(longer) - 1);
         longer[sizeof(longer) - 1] = '\0';
-        ck_assert_int_eq(listen_on_path(longer, &log_nowhere, &listener), -ENAMETOOLONG);
-        ck_assert_int_eq(listen_on_path("/nowhere/at/all", &log_nowhere, &listener), -ENOENT);
+        ck_assert_int_eq(listen_on_path(longer, NULL, &log_nowhere, &listener), -ENAMETOOLONG);
+        ck_assert_int_eq(listen_on_path("/nowhere/at/all", NULL, &log_nowhere, &listener), -ENOENT);
 }
 END_TEST
 
@@ -74,7 +74,7 @@ START_TEST(tells_listening_from_connected)
         struct listener listener = { FD_NONE }, passed = { FD_NONE };
         int pair[2], pipes[2];
 
-        ck_assert_int_eq(listen_on_path(path, &log_nowhere, &listener), 0);
+        ck_assert_int_eq(listen_on_path(path, NULL, &log_nowhere, &listener), 0);
         ck_assert_int_eq(listen_on_fd(fcntl(listener.socket.num, F_DUPFD, 50), &log_nowhere, &passed), 0);
         ck_assert(!passed.connected);
         listener_done(&passed);

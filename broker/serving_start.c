@@ -1,0 +1,242 @@
+/*
+ * How a connection comes to be served. The broker puts the first packet into each channel, gives both ends away and
+ * keeps a socket that only carries downward, a pipe that only carries packets upward, two pidfds, and the fence.
+ */
+#include "serving_internal.h"
+
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+        /* Descriptors beside what counts per queue or thread. */
+        SESSION_FDS = 64 + VU_MEM_SLOTS + 2 * VU_FDS_MAX,
+        WORKER_FDS = 48 + 2 * PACKET_FDS_MAX,
+        WORKER_POOL = 32,            /* threads of a pool of the sync engine, or kernel threads per ring */
+        WORKER_LOCKED = 1024 * 1024, /* bytes of ring memory per loop */
+};
+
+/* All that is made for one connection, until it is given to the children. */
+struct birth {
+        struct fd session_control; /* the session's 0 */
+        struct fd session_reports; /* its 1 and 2 */
+        struct fd worker_channel;  /* the worker's 0, 1 and 2 */
+        struct fd session_channel; /* the other end: goes to the session by packet */
+};
+
+static int make_pair(struct fd *ret_first, struct fd *ret_second)
+{
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+                return -errno;
+        ret_first->num = pair[0];
+        ret_second->num = pair[1];
+        return 0;
+}
+
+static int make_pipe(int flags, struct fd *ret_read, struct fd *ret_write)
+{
+        int pair[2];
+
+        if (pipe2(pair, O_CLOEXEC | flags) < 0)
+                return -errno;
+        ret_read->num = pair[0];
+        ret_write->num = pair[1];
+        return 0;
+}
+
+/* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
+static int send_device(struct serving *serving, const struct birth *birth, const struct device_config *config,
+                       const struct resource *resource, struct fd fence_write)
+{
+        struct ipc_device device = {
+                .device = config->type->id,
+                .queues = config->type->queues_max < config->block.queues ? config->type->queues_max
+                                                                          : config->block.queues,
+                .threads = config->worker.threads,
+                .poll_max_us = config->worker.poll_max_us,
+                .features = config->type->features,
+                .may_lack = config->may_lack,
+                .lacks = serving->host->privilege.lacks,
+                .block = resource->block,
+        };
+        int fds[] = { fence_write.num, resource->disk.num };
+        int r = packet_send(birth->session_channel.num, IPC_DEVICE, 0, &device, sizeof(device), fds,
+                            fd_has(&resource->disk) ? 2 : 1);
+
+        fd_close(&fence_write);
+        return r;
+}
+
+/* From here on the connection is in flight, and the session's end of the control socket holds it. */
+static int send_connection(struct serving *serving, struct birth *birth, const struct device_config *config,
+                           struct fd *connection)
+{
+        struct ipc_connection opening = {
+                .id = serving->id,
+                .device = config->type->id,
+                .features = config->type->features,
+                .protocol_features = config->type->protocol_features,
+                .queues = config->type->queues_max,
+                .may_lack = config->may_lack,
+        };
+        int fds[] = { connection->num, birth->session_channel.num };
+        int r = packet_send(serving->control.num, IPC_CONNECTION, 0, &opening, sizeof(opening), fds, 2);
+
+        if (r == 0) {
+                fd_close(connection);
+                fd_close(&birth->session_channel);
+        }
+        return r;
+}
+
+static int prepare(struct serving *serving, struct birth *birth, const struct device_config *config,
+                   const struct resource *resource, struct fd *connection)
+{
+        struct fd fence_write = FD_NONE;
+        int r = make_pair(&serving->control, &birth->session_control);
+
+        if (r == 0 && shutdown(serving->control.num, SHUT_RD) < 0)
+                r = -errno;
+        if (r == 0)
+                r = make_pipe(O_DIRECT | O_NONBLOCK, &serving->reports, &birth->session_reports);
+        if (r == 0)
+                r = make_pair(&birth->session_channel, &birth->worker_channel);
+        if (r == 0)
+                r = make_pipe(0, &serving->fence, &fence_write);
+        if (r == 0)
+                r = send_device(serving, birth, config, resource, fd_take(&fence_write));
+        if (r == 0)
+                r = send_connection(serving, birth, config, connection);
+        fd_close(&fence_write);
+        return r;
+}
+
+static int spawn(struct serving *serving, struct birth *birth, const struct device_config *config,
+                 struct spawned *children)
+{
+        const struct host *host = serving->host;
+        bool namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES);
+        int reports = birth->session_reports.num, channel = birth->worker_channel.num;
+        struct child session = {
+                .name = "vhost-session",
+                .program = host->programs.session.num,
+                .fd = { birth->session_control.num, reports, reports },
+                .id = serving->child[SERVING_SESSION].slot,
+                .limits = { .nofile = SESSION_FDS + 3 * config->type->queues_max },
+                .namespaces = namespaces,
+        };
+        struct child worker = {
+                .name = "vhost-worker",
+                .program = host->programs.worker.num,
+                .fd = { channel, channel, channel },
+                .id = serving->child[SERVING_WORKER].slot,
+                .limits = { .nofile = WORKER_FDS + 3 * config->type->queues_max + 4 * config->worker.threads,
+                            .nproc = (1 + WORKER_POOL) * config->worker.threads + WORKER_POOL,
+                            .memlock = (rlim_t) WORKER_LOCKED * config->worker.threads },
+                .affinity = config->worker.pinned ? &config->worker.cpus : NULL,
+                .namespaces = namespaces,
+        };
+        const struct spawn both = {
+                .range = fd_has(&host->privilege.range) ? host->privilege.range.num : -1,
+                .child = { [SERVING_SESSION] = &session, [SERVING_WORKER] = &worker },
+                .n = SERVING_CHILDREN,
+                .give = { &birth->session_control, &birth->worker_channel },
+                .n_give = 2,
+        };
+        enum child_stage stage;
+        unsigned which;
+        int r = spawn_children(&both, children, &stage, &which);
+
+        if (r < 0)
+                log_error(&serving->log->log, "session %u: not started: %s: %s: %s", serving->id, serving_child_name(which),
+                          child_stage_name(stage), log_errno(r));
+        return r;
+}
+
+static int watch(struct serving *serving, struct spawned *children)
+{
+        sd_event *event = serving->host->event;
+        int r = sd_event_add_io(event, &serving->reports_source, serving->reports.num, EPOLLIN, serving_on_reports, serving);
+
+        for (unsigned i = 0; i < SERVING_CHILDREN; i++) {
+                struct serving_child *child = &serving->child[i];
+
+                child->pidfd = fd_take(&children[i].pidfd);
+                if (r >= 0)
+                        r = sd_event_add_io(event, &child->source, child->pidfd.num, EPOLLIN, serving_on_pidfd, serving);
+        }
+        return r;
+}
+
+static int take_slots(struct serving *serving)
+{
+        struct slots *slots = &serving->host->slots;
+        int r = slots_take(slots, &serving->child[SERVING_SESSION].slot);
+
+        if (r < 0)
+                return r;
+        r = slots_take(slots, &serving->child[SERVING_WORKER].slot);
+        if (r < 0)
+                slots_give_back(slots, serving->child[SERVING_SESSION].slot);
+        return r;
+}
+
+/* Nothing is left of a connection that could not be served, except what only a process of its own may close. */
+static void undo(struct serving *serving, struct birth *birth, struct fd connection)
+{
+        if (fd_has(&connection))
+                host_close_stranger(serving->host, connection);
+        if (fd_has(&birth->session_control))
+                host_close_stranger(serving->host, fd_take(&birth->session_control));
+        fd_close(&birth->session_reports);
+        fd_close(&birth->worker_channel);
+        fd_close(&birth->session_channel);
+        fd_close(&serving->control);
+        fd_close(&serving->reports);
+        fd_close(&serving->fence);
+}
+
+int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
+                  struct fd connection)
+{
+        struct birth birth = { FD_NONE, FD_NONE, FD_NONE, FD_NONE };
+        struct spawned children[SERVING_CHILDREN];
+        int r;
+
+        serving->id = ++serving->host->sessions;
+        serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
+        serving->lines = (struct log_limit){ 0 };
+        serving->killed = false;
+        r = take_slots(serving);
+        if (r < 0) {
+                log_error(&serving->log->log, "session %u: not started: no uid is free: %s", serving->id, log_errno(r));
+                undo(serving, &birth, connection);
+                return r;
+        }
+        r = prepare(serving, &birth, config, resource, &connection);
+        if (r < 0)
+                log_error(&serving->log->log, "session %u: not started: %s", serving->id, log_errno(r));
+        else
+                r = spawn(serving, &birth, config, children);
+        if (r < 0) {
+                slots_give_back(&serving->host->slots, serving->child[SERVING_SESSION].slot);
+                slots_give_back(&serving->host->slots, serving->child[SERVING_WORKER].slot);
+                undo(serving, &birth, connection);
+                return r;
+        }
+        fd_close(&birth.session_reports);
+        serving->state = SERVING_UP;
+        log_info(&serving->log->log, "session %u: started", serving->id);
+        r = watch(serving, children);
+        if (r < 0) {
+                log_error(&serving->log->log, "session %u: cannot be watched: %s: killed", serving->id, log_errno(r));
+                serving_kill(serving);
+        }
+        return 0;
+}
