@@ -5,7 +5,7 @@
 set -eu
 e2e_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
-E2E_TIMEOUT=${E2E_TIMEOUT:-120}         # seconds for any one wait; a guest without KVM is slow
+E2E_TIMEOUT=${E2E_TIMEOUT:-300}         # seconds for any one wait; a guest without KVM is slow
 readonly E2E_SKIP=77
 
 declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command
@@ -31,13 +31,19 @@ equal() {
 
 # Nothing that follows could work: show what is known and give up.
 give_up() {
-        local file
+        local file id pid
         fail "$*"
         for file in "$tmp"/*.log; do
                 [ -s "$file" ] || continue
                 echo "--- last lines of ${file##*/}"
                 tail -n 25 "$file"
         done
+        for id in "${!backend_pid[@]}"; do
+                for pid in ${backend_pid[$id]} $(descendants "${backend_pid[$id]}"); do
+                        echo "--- $(cat "/proc/$pid/comm") ($pid): system call, by thread"
+                        cat /proc/"$pid"/task/*/syscall
+                done
+        done 2>/dev/null
         exit 1
 }
 
@@ -213,7 +219,7 @@ guest_start() {
                 -chardev file,id=console,path="$tmp/$id.console.log" -serial chardev:console \
                 -chardev stdio,id=control,signal=off -serial chardev:control -net none \
                 -kernel "$guest_dir/vmlinuz" -initrd "$guest_dir/$initrd.cpio" \
-                -append "console=ttyS0 channel=ttyS1 quiet panic=-1 mitigations=off random.trust_cpu=on" "$@"
+                -append "console=ttyS0 channel=ttyS1 panic=-1 mitigations=off random.trust_cpu=on" "$@"
 }
 
 # The QEMU options that give a guest the disk of back-end ID.
