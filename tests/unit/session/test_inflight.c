@@ -221,7 +221,7 @@ START_TEST(makes_its_own_once)
         ck_assert_uint_eq(((const struct ipc_inflight *) rig.seen[0].body)->queues, RIG_QUEUES);
         ck_assert_uint_eq(((const struct ipc_inflight *) rig.seen[0].body)->queue_size, RIG_QUEUE_SIZE);
         ck_assert_uint_eq(((const struct ipc_inflight *) rig.seen[0].body)->size,
-                          RIG_QUEUES * vu_inflight_bytes(RIG_QUEUE_SIZE, false));
+                          RIG_QUEUES * vu_inflight_bytes(RIG_QUEUE_SIZE, true));
         ck_assert_uint_eq(((const struct ipc_vring_start *) rig.seen[1].body)->resume, 0);
         ck_assert_uint_eq(((const struct ipc_vring_start *) rig.seen[2].body)->resume, 0);
         ck_assert(rig.s->ledger.inflight.own);
