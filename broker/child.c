@@ -37,7 +37,7 @@ const char *child_stage_name(enum child_stage stage)
         return (unsigned) stage < ARRAY_SIZE(stage_names) ? stage_names[stage] : "?";
 }
 
-/* Must become its own id, with no group of the broker's left. */
+/* Must become its own id. No group is left, unless the broker is an ordinary user, who may not drop its own. */
 static int take_id(const struct child *child)
 {
         if (!child->namespaces)
@@ -105,6 +105,20 @@ static int limit(int resource, rlim_t value)
         return setrlimit(resource, &now) < 0 ? -errno : 0;
 }
 
+/*
+ * A heap grown by brk lies far from all else that the process maps and costs three page tables of its own. A soft
+ * limit of 0 refuses brk, and the C library maps instead; the kernel then judges mappings by the hard limit alone.
+ */
+static int refuse_brk(void)
+{
+        struct rlimit data;
+
+        if (getrlimit(RLIMIT_DATA, &data) < 0)
+                return -errno;
+        data.rlim_cur = 0;
+        return setrlimit(RLIMIT_DATA, &data) < 0 ? -errno : 0;
+}
+
 /* Must bound what it can use up, and must leave no core file with guest data in it. */
 static int take_limits(const struct child *child)
 {
@@ -118,6 +132,7 @@ static int take_limits(const struct child *child)
                 { RLIMIT_NOFILE, limits->nofile },
                 { RLIMIT_NPROC, limits->nproc },
                 { RLIMIT_MEMLOCK, limits->memlock },
+                { RLIMIT_FSIZE, limits->fsize },
                 { RLIMIT_MSGQUEUE, 0 },
         };
 
@@ -127,6 +142,8 @@ static int take_limits(const struct child *child)
                 if (r < 0)
                         return r;
         }
+        if (refuse_brk() < 0)
+                return -errno;
         if (child->affinity && sched_setaffinity(0, sizeof(*child->affinity), child->affinity) < 0)
                 return -errno;
         return 0;

@@ -33,6 +33,7 @@ struct child_limits {
         rlim_t nofile;
         rlim_t nproc;   /* threads, io-wq helpers included */
         rlim_t memlock; /* bytes */
+        rlim_t fsize;   /* no file grows beyond so many bytes: neither the disk nor a memfd */
 };
 
 struct child {

@@ -4,10 +4,12 @@
  */
 #include "device.h"
 
+#include "clock_now.h"
 #include "host.h"
 #include "peer.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -15,13 +17,40 @@
 enum {
         HOLD_US = 5 * 1000 * 1000,
         ACCEPTS_MOST = 4, /* per wake-up, so that a storm on one socket leaves time for the others */
+        ACCEPTS_PER_SECOND = 100,
+        ACCEPTS_BURST = 200,
+        PAUSE_US = 100 * 1000, /* what comes meanwhile waits in the socket's backlog */
+        REFUSALS_PER_SECOND = 2,
+        REFUSALS_BURST = 10,
 };
+
+/* Anybody whom the socket's file lets in can cause these lines, so there is a limit to them. */
+static void __attribute__((format(printf, 2, 3))) log_refusal(struct device *device, const char *format, ...)
+{
+        va_list arguments;
+
+        if (!log_limit_take(&device->refusals, clock_now_ns(), REFUSALS_PER_SECOND, REFUSALS_BURST))
+                return;
+        if (device->refusals.dropped)
+                log_notice(&device->log.log, "%lu more connections refused", device->refusals.dropped);
+        device->refusals.dropped = 0;
+        va_start(arguments, format);
+        log_at_v(&device->log.log, LOG_LEVEL_NOTICE, format, arguments);
+        va_end(arguments);
+}
+
+/* Takes the connection that waits, and stops watching it. */
+static struct fd take_held(struct device *device)
+{
+        device->held_timer = sd_event_source_disable_unref(device->held_timer);
+        device->held_source = sd_event_source_disable_unref(device->held_source);
+        return fd_take(&device->held);
+}
 
 static void release_held(struct device *device)
 {
-        device->held_timer = sd_event_source_disable_unref(device->held_timer);
         if (fd_has(&device->held))
-                host_close_stranger(device->host, fd_take(&device->held));
+                host_close_stranger(device->host, take_held(device));
 }
 
 static void serve(struct device *device, struct fd connection)
@@ -41,8 +70,7 @@ static void on_free(void *context)
         if (device->host->stopping) {
                 host_stop(device->host);
         } else if (fd_has(&device->held)) {
-                device->held_timer = sd_event_source_disable_unref(device->held_timer);
-                serve(device, fd_take(&device->held));
+                serve(device, take_held(device));
         } else if (device->listener.connected) {
                 sd_event_exit(device->host->event, 0); /* --fd was a connection, and it has ended */
         }
@@ -57,22 +85,35 @@ static int on_held_too_long(sd_event_source *source, uint64_t usec, void *contex
                 return sd_event_source_set_time(source, usec + HOLD_US) < 0
                                ? 0
                                : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        log_notice(&device->log.log, "connection refused: session %u still has the device: EBUSY", device->serving.id);
+        log_refusal(device, "connection refused: session %u still has the device: EBUSY", device->serving.id);
         release_held(device);
+        return 0;
+}
+
+/* Who has hung up gives its place to the next one. */
+static int on_held_gone(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+        (void) source;
+        (void) fd;
+        (void) events;
+        release_held(context);
         return 0;
 }
 
 static void hold(struct device *device, struct fd connection)
 {
         if (fd_has(&device->held)) {
-                log_notice(&device->log.log, "connection refused: one already waits for session %u to end: EBUSY",
-                           device->serving.id);
+                log_refusal(device, "connection refused: one already waits for session %u to end: EBUSY",
+                            device->serving.id);
                 host_close_stranger(device->host, connection);
                 return;
         }
         device->held = connection;
-        sd_event_add_time_relative(device->host->event, &device->held_timer, CLOCK_MONOTONIC, HOLD_US, 0,
-                                   on_held_too_long, device);
+        if (sd_event_add_time_relative(device->host->event, &device->held_timer, CLOCK_MONOTONIC, HOLD_US, 0,
+                                       on_held_too_long, device) < 0 ||
+            sd_event_add_io(device->host->event, &device->held_source, connection.num, EPOLLHUP, on_held_gone,
+                            device) < 0)
+                release_held(device);
 }
 
 static void admit(struct device *device, struct fd connection)
@@ -83,14 +124,39 @@ static void admit(struct device *device, struct fd connection)
         if (r == 0)
                 r = peer_allowed(&peer, connection.num, device->config);
         if (r < 0) {
-                log_notice(&device->log.log, "connection refused: uid %u gid %u may not: %s", (unsigned) peer.uid,
-                           (unsigned) peer.gid, log_errno(r));
+                log_refusal(device, "connection refused: uid %u gid %u may not: %s", (unsigned) peer.uid,
+                            (unsigned) peer.gid, log_errno(r));
                 host_close_stranger(device->host, connection);
         } else if (device->serving.state == SERVING_FREE) {
                 serve(device, connection);
         } else {
                 hold(device, connection);
         }
+}
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *context)
+{
+        struct device *device = context;
+
+        (void) source;
+        (void) usec;
+        if (device->listen_source)
+                sd_event_source_set_enabled(device->listen_source, SD_EVENT_ON);
+        return 0;
+}
+
+static void pause_accepts(struct device *device)
+{
+        device->listen_timer = sd_event_source_disable_unref(device->listen_timer);
+        if (sd_event_add_time_relative(device->host->event, &device->listen_timer, CLOCK_MONOTONIC, PAUSE_US, 0,
+                                       on_pause_over, device) >= 0)
+                sd_event_source_set_enabled(device->listen_source, SD_EVENT_OFF);
+}
+
+static bool may_accept(struct device *device)
+{
+        return device->host->n_strangers == 0 &&
+               log_limit_take(&device->accepts, clock_now_ns(), ACCEPTS_PER_SECOND, ACCEPTS_BURST);
 }
 
 static int on_connect(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -100,14 +166,21 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *co
         (void) source;
         (void) events;
         for (int i = 0; i < ACCEPTS_MOST; i++) {
-                struct fd connection = { accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) };
+                struct fd connection;
 
+                if (!may_accept(device)) {
+                        pause_accepts(device);
+                        break;
+                }
+                connection.num = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd_has(&connection)) {
                         admit(device, connection);
                         continue;
                 }
-                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                        log_warning(&device->log.log, "accept: %s", log_errno(errno));
+                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+                        log_refusal(device, "accept: %s", log_errno(errno));
+                        pause_accepts(device);
+                }
                 break;
         }
         return 0;
@@ -134,6 +207,7 @@ int device_start(struct device *device, struct host *host)
 void device_stop(struct device *device)
 {
         device->listen_source = sd_event_source_disable_unref(device->listen_source);
+        device->listen_timer = sd_event_source_disable_unref(device->listen_timer);
         release_held(device);
         serving_ask_end(&device->serving);
 }

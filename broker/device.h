@@ -17,7 +17,8 @@ struct device {
         struct host *host;
         struct serving serving;
         struct fd held; /* a connection that waits for the device to become free */
-        sd_event_source *listen_source, *held_timer;
+        sd_event_source *listen_source, *listen_timer, *held_source, *held_timer;
+        struct log_limit accepts, refusals;
 };
 
 /* Starts to listen. The device must stay where it is. -errno. */

@@ -12,6 +12,7 @@
 
 enum {
         STOP_KILL_US = 400 * 1000,    /* sessions that were asked to end and did not are killed */
+        RETRY_US = 200 * 1000,  /* between two attempts to get a process that closes a connection */
         REPORT_US = 200 * 1000, /* changes of state within this time are reported as one */
         STOP_GIVE_UP_US = 300 * 1000, /* what a kill does not end blocks in the kernel: it keeps only itself */
 };
@@ -39,15 +40,44 @@ int host_reap_later(struct host *host, struct fd pidfd)
         return sd_event_source_set_io_fd_own(source, 1);
 }
 
+static void close_later(struct host *host, struct fd stranger)
+{
+        if (host->n_strangers == HOST_STRANGERS_MOST)
+                return; /* left open: that is better than to block */
+        host->stranger[host->n_strangers++] = stranger;
+        sd_event_source_set_time_relative(host->stranger_timer, RETRY_US);
+        sd_event_source_set_enabled(host->stranger_timer, SD_EVENT_ONESHOT);
+}
+
 void host_close_stranger(struct host *host, struct fd stranger)
 {
         struct fd pidfd = FD_NONE;
-        int r = last_close_elsewhere(stranger, &pidfd);
+        int r = last_close_elsewhere(&stranger, &pidfd);
 
-        if (r == 0)
+        if (fd_has(&pidfd))
                 r = host_reap_later(host, pidfd);
-        if (r < 0)
-                log_warning(host->log, "closing a connection in a process of its own: %s", log_errno(r));
+        if (fd_has(&stranger)) {
+                if (host->n_strangers == 0)
+                        log_warning(host->log, "closing a connection in a process of its own: %s: later",
+                                    log_errno(r));
+                close_later(host, stranger);
+        }
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *context)
+{
+        struct host *host = context;
+        unsigned n = host->n_strangers;
+        struct fd waiting[HOST_STRANGERS_MOST];
+
+        (void) source;
+        (void) usec;
+        for (unsigned i = 0; i < n; i++)
+                waiting[i] = fd_take(&host->stranger[i]);
+        host->n_strangers = 0;
+        for (unsigned i = 0; i < n; i++)
+                host_close_stranger(host, waiting[i]);
+        return 0;
 }
 
 static int on_report(sd_event_source *source, uint64_t usec, void *context)
@@ -84,8 +114,11 @@ static int on_give_up(sd_event_source *source, uint64_t usec, void *context)
         (void) source;
         (void) usec;
         for (unsigned i = 0; i < host->n_devices; i++)
-                if (serving_has_children(&host->device[i].serving))
-                        log_warning(&host->device[i].log.log, "its session does not end, something blocks it: left");
+                if (host->device[i].serving.state != SERVING_FREE)
+                        log_warning(&host->device[i].log.log, "%s: left",
+                                    serving_has_children(&host->device[i].serving)
+                                            ? "its session does not end, something blocks it"
+                                            : "its disk has not ended all I/O");
         return sd_event_exit(host->event, 0);
 }
 
@@ -111,12 +144,14 @@ int host_prepare(struct host *host)
 {
         int r = add_timer(host, on_stop_late, &host->stop_timer);
 
-        return r < 0 ? r : add_timer(host, on_report, &host->report_timer);
+        if (r >= 0)
+                r = add_timer(host, on_report, &host->report_timer);
+        return r < 0 ? r : add_timer(host, on_retry, &host->stranger_timer);
 }
 
 void host_stop(struct host *host)
 {
-        bool children = false;
+        bool busy = false;
 
         if (!host->stopping) {
                 host->stopping = true;
@@ -127,7 +162,7 @@ void host_stop(struct host *host)
                 sd_event_source_set_enabled(host->stop_timer, SD_EVENT_ONESHOT);
         }
         for (unsigned i = 0; i < host->n_devices; i++)
-                children |= serving_has_children(&host->device[i].serving);
-        if (!children)
+                busy |= host->device[i].serving.state != SERVING_FREE;
+        if (!busy) /* a disk that still does I/O is also still locked: the next broker could not have it */
                 sd_event_exit(host->event, 0);
 }

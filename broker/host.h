@@ -10,6 +10,8 @@
 
 #include <systemd/sd-event.h>
 
+enum { HOST_STRANGERS_MOST = 16 };
+
 struct device;
 
 struct host {
@@ -21,8 +23,10 @@ struct host {
         struct device *device; /* array of n_devices */
         unsigned n_devices;
         uint32_t sessions; /* counts all that ever were, to number them */
+        struct fd stranger[HOST_STRANGERS_MOST]; /* that could not be closed yet */
+        unsigned n_strangers;
         bool stopping;
-        sd_event_source *stop_timer, *report_timer;
+        sd_event_source *stop_timer, *report_timer, *stranger_timer;
 };
 
 /* Makes what stopping needs, and with it the one descriptor of all timers, before anything runs. -errno. */
@@ -31,7 +35,10 @@ int host_prepare(struct host *host);
 /* Reaps the process of a pidfd when it ends; owns the pidfd. -errno: it stays unreaped until the broker ends. */
 int host_reap_later(struct host *host, struct fd pidfd);
 
-/* Gets rid of a stranger's connection without ever making its last close. */
+/*
+ * Gets rid of a stranger's connection without ever making its last close; later, if no process can be had now. Who
+ * accepts connections must stop while there are such (n_strangers).
+ */
 void host_close_stranger(struct host *host, struct fd stranger);
 
 /* Tells systemd in one line, soon, how the devices are. */

@@ -22,7 +22,7 @@ static void __attribute__((noreturn)) hold(int stranger, int closed)
         _exit(0);
 }
 
-int last_close_elsewhere(struct fd stranger, struct fd *ret_pidfd)
+int last_close_elsewhere(struct fd *stranger, struct fd *ret_pidfd)
 {
         int closed[2];
         pid_t pid;
@@ -33,13 +33,13 @@ int last_close_elsewhere(struct fd stranger, struct fd *ret_pidfd)
         pid = fork();
         if (pid == 0) {
                 close(closed[1]);
-                hold(stranger.num, closed[0]);
+                hold(stranger->num, closed[0]);
         }
         close(closed[0]);
         if (pid < 0) {
                 r = -errno;
         } else {
-                fd_close(&stranger);
+                fd_close(stranger);
                 ret_pidfd->num = (int) syscall(SYS_pidfd_open, pid, 0);
                 if (!fd_has(ret_pidfd))
                         r = -errno;

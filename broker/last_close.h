@@ -6,7 +6,7 @@
 #include "fd.h"
 
 /*
- * Takes ownership of the fd and has a process of its own close it last. ret_pidfd: that process, to be reaped by the
- * caller when it becomes readable. -errno: no process could be made; the fd is left open on purpose.
+ * Takes the fd and has a process of its own close it last. ret_pidfd: that process, to be reaped by the caller when it
+ * becomes readable. -errno: no process could be made, and the fd is still the caller's.
  */
-int last_close_elsewhere(struct fd stranger, struct fd *ret_pidfd);
+int last_close_elsewhere(struct fd *stranger, struct fd *ret_pidfd);

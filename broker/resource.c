@@ -10,10 +10,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+enum { LOCK_WAIT_MS = 300, LOCK_RETRY_MS = 20 };
 
 /* What a failure is said with. */
 struct report {
@@ -105,6 +108,18 @@ static int open_disk(const struct report *report, const struct config_block *con
         return r;
 }
 
+/* A broker that was killed leaves its locks until the kernel has ended the last I/O of its workers: be patient. */
+static int lock_patiently(int disk, bool writes, const char **ret_conflict)
+{
+        int r = image_lock(disk, writes, ret_conflict);
+
+        for (int waited = 0; r == -EBUSY && waited < LOCK_WAIT_MS; waited += LOCK_RETRY_MS) {
+                poll(NULL, 0, LOCK_RETRY_MS);
+                r = image_lock(disk, writes, ret_conflict);
+        }
+        return r;
+}
+
 static int lock_disk(const struct report *report, const struct config_block *config, int disk)
 {
         const char *conflict = "";
@@ -112,7 +127,7 @@ static int lock_disk(const struct report *report, const struct config_block *con
 
         if (!config->locking)
                 return 0;
-        r = image_lock(disk, !config->read_only, &conflict);
+        r = lock_patiently(disk, !config->read_only, &conflict);
         if (r == -EBUSY)
                 return fail(report, r, "can't be used for %s: %s (Locking=off would not care)",
                             config->read_only ? "reading" : "writing", conflict);
@@ -160,8 +175,7 @@ static int probe_disk(const struct report *report, const struct config_block *co
         return fit_block_size(report, config, &probe, block);
 }
 
-static int open_block(const struct report *report, const struct config_block *config, struct fd *ret_disk,
-                      struct ipc_block *block)
+static int open_block(const struct report *report, const struct config_block *config, struct resource *resource)
 {
         AUTO_FD disk = FD_NONE;
         struct stat st;
@@ -170,9 +184,14 @@ static int open_block(const struct report *report, const struct config_block *co
         if (r == 0)
                 r = lock_disk(report, config, disk.num);
         if (r == 0)
-                r = probe_disk(report, config, disk.num, &st, block);
+                r = probe_disk(report, config, disk.num, &st, &resource->block);
         if (r == 0)
-                *ret_disk = fd_take(&disk);
+                resource->flags = fcntl(disk.num, F_GETFL);
+        if (r == 0 && resource->flags < 0)
+                r = -errno;
+        resource->bytes = S_ISREG(st.st_mode) ? (uint64_t) st.st_size : 0;
+        if (r == 0)
+                resource->disk = fd_take(&disk);
         return r;
 }
 
@@ -201,7 +220,7 @@ int resource_open(const struct device_config *config, const struct log *log, str
                 if (config->block.engine == IPC_ENGINE_NULL)
                         null_block(&config->block, block);
                 else
-                        r = open_block(&report, &config->block, &resource.disk, block);
+                        r = open_block(&report, &config->block, &resource);
         }
         if (r == 0)
                 *ret_resource = resource;

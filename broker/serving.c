@@ -19,6 +19,7 @@
 enum {
         PARTNER_US = 1000 * 1000, /* the other child may take this long to follow */
         DRAIN_LOG_US = 1000 * 1000,
+        LAST_WORDS = 64, /* packets of a session that has ended */
 };
 
 static const char *const child_names[] = { [SERVING_SESSION] = "session", [SERVING_WORKER] = "worker" };
@@ -112,7 +113,7 @@ static void drain(struct serving *serving)
 {
         struct pollfd fence = { .fd = serving->fence.num };
 
-        if (serving->host->stopping || (poll(&fence, 1, 0) > 0 && fence.revents & POLLHUP)) {
+        if (poll(&fence, 1, 0) > 0 && fence.revents & POLLHUP) {
                 become_free(serving);
                 return;
         }
@@ -154,8 +155,9 @@ static void log_end(const struct serving *serving, unsigned which, const siginfo
 static void close_session_side(struct serving *serving)
 {
         if (serving->reports_source)
-                serving_read_reports(serving, ~0U); /* its last words; it can add no more */
+                serving_read_reports(serving, LAST_WORDS); /* no more: somebody else may hold the pipe and go on */
         serving->reports_source = sd_event_source_disable_unref(serving->reports_source);
+        serving->reports_timer = sd_event_source_disable_unref(serving->reports_timer);
         fd_close(&serving->reports);
         fd_close(&serving->control);
 }

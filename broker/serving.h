@@ -40,9 +40,9 @@ struct serving {
         struct fd control; /* to the session; nothing can come back through it */
         struct fd reports; /* packet-mode pipe from the session */
         struct fd fence;   /* hangs up when the worker's last I/O has ended */
-        sd_event_source *reports_source, *fence_source, *timer;
+        sd_event_source *reports_source, *fence_source, *timer, *reports_timer;
         struct ipc_peer peer;
-        struct log_limit lines;
+        struct log_limit lines, packets;
 };
 
 /* Prepares a free one. `on_free` is called each time it has become free again. */

@@ -4,6 +4,7 @@
 #include "serving_internal.h"
 
 #include "array.h"
+#include "clock_now.h"
 #include "host.h"
 
 #include <errno.h>
@@ -12,19 +13,14 @@
 
 enum {
         REPORTS_MOST = 32, /* packets per wake-up */
+        PACKETS_PER_SECOND = 200,
+        PACKETS_BURST = 400,
+        PAUSE_US = 100 * 1000,
         LINES_PER_SECOND = 20,
         LINES_BURST = 60,
 };
 
 static const char *const engine_names[] = { "none", "uring", "sync", "null" };
-
-static long long now_ns(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 static void relay_line(struct serving *serving, struct packet *packet)
 {
@@ -34,7 +30,7 @@ static void relay_line(struct serving *serving, struct packet *packet)
                                        ? (enum log_level) line->level
                                        : LOG_LEVEL_WARNING;
 
-        if (!log_limit_take(&serving->lines, now_ns(), LINES_PER_SECOND, LINES_BURST))
+        if (!log_limit_take(&serving->lines, clock_now_ns(), LINES_PER_SECOND, LINES_BURST))
                 return;
         if (serving->lines.dropped) {
                 log_warning(&serving->log->log, "session %u: %lu lines dropped", serving->id, serving->lines.dropped);
@@ -96,11 +92,37 @@ void serving_read_reports(struct serving *serving, unsigned most)
         }
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *context)
+{
+        struct serving *serving = context;
+
+        (void) source;
+        (void) usec;
+        if (serving->reports_source)
+                sd_event_source_set_enabled(serving->reports_source, SD_EVENT_ON);
+        return 0;
+}
+
+/* Its pipe fills up meanwhile, and that is the session's own trouble. */
+static void pause_reports(struct serving *serving)
+{
+        serving->reports_timer = sd_event_source_disable_unref(serving->reports_timer);
+        if (sd_event_add_time_relative(serving->host->event, &serving->reports_timer, CLOCK_MONOTONIC, PAUSE_US, 0,
+                                       on_pause_over, serving) >= 0)
+                sd_event_source_set_enabled(serving->reports_source, SD_EVENT_OFF);
+}
+
 int serving_on_reports(sd_event_source *source, int fd, uint32_t events, void *context)
 {
+        struct serving *serving = context;
+
         (void) source;
         (void) fd;
         (void) events;
-        serving_read_reports(context, REPORTS_MOST);
+        if (log_limit_take(&serving->packets, clock_now_ns(), PACKETS_PER_SECOND / REPORTS_MOST + 1,
+                           PACKETS_BURST / REPORTS_MOST))
+                serving_read_reports(serving, REPORTS_MOST);
+        else
+                pause_reports(serving);
         return 0;
 }

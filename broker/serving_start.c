@@ -5,6 +5,7 @@
 #include "serving_internal.h"
 
 #include "host.h"
+#include "virtio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,8 +67,14 @@ static int send_device(struct serving *serving, const struct birth *birth, const
                 .block = resource->block,
         };
         int fds[] = { fence_write.num, resource->disk.num };
-        int r = packet_send(birth->session_channel.num, IPC_DEVICE, 0, &device, sizeof(device), fds,
-                            fd_has(&resource->disk) ? 2 : 1);
+        int r = 0;
+
+        /* All workers share one open file: the next one must not find what the last one made of its flags. */
+        if (fd_has(&resource->disk) && fcntl(resource->disk.num, F_SETFL, resource->flags) < 0)
+                r = -errno;
+        if (r == 0)
+                r = packet_send(birth->session_channel.num, IPC_DEVICE, 0, &device, sizeof(device), fds,
+                                fd_has(&resource->disk) ? 2 : 1);
 
         fd_close(&fence_write);
         return r;
@@ -117,8 +124,14 @@ static int prepare(struct serving *serving, struct birth *birth, const struct de
         return r;
 }
 
+/* A block device has no size that writes could change. */
+static rlim_t worker_fsize(const struct resource *resource)
+{
+        return fd_has(&resource->disk) && !resource->bytes ? RLIM_INFINITY : resource->bytes;
+}
+
 static int spawn(struct serving *serving, struct birth *birth, const struct device_config *config,
-                 struct spawned *children)
+                 const struct resource *resource, struct spawned *children)
 {
         const struct host *host = serving->host;
         bool namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES);
@@ -128,7 +141,8 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .program = host->programs.session.num,
                 .fd = { birth->session_control.num, reports, reports },
                 .id = serving->child[SERVING_SESSION].slot,
-                .limits = { .nofile = SESSION_FDS + 3 * config->type->queues_max },
+                .limits = { .nofile = SESSION_FDS + 3 * config->type->queues_max,
+                            .fsize = config->type->queues_max * vu_inflight_bytes(VRING_SIZE_MAX, true) },
                 .namespaces = namespaces,
         };
         struct child worker = {
@@ -138,7 +152,8 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .id = serving->child[SERVING_WORKER].slot,
                 .limits = { .nofile = WORKER_FDS + 3 * config->type->queues_max + 4 * config->worker.threads,
                             .nproc = (1 + WORKER_POOL) * config->worker.threads + WORKER_POOL,
-                            .memlock = (rlim_t) WORKER_LOCKED * config->worker.threads },
+                            .memlock = (rlim_t) WORKER_LOCKED * config->worker.threads,
+                            .fsize = worker_fsize(resource) },
                 .affinity = config->worker.pinned ? &config->worker.cpus : NULL,
                 .namespaces = namespaces,
         };
@@ -211,7 +226,7 @@ int serving_start(struct serving *serving, const struct device_config *config, c
 
         serving->id = ++serving->host->sessions;
         serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
-        serving->lines = (struct log_limit){ 0 };
+        serving->lines = serving->packets = (struct log_limit){ 0 };
         serving->killed = false;
         r = take_slots(serving);
         if (r < 0) {
@@ -223,7 +238,7 @@ int serving_start(struct serving *serving, const struct device_config *config, c
         if (r < 0)
                 log_error(&serving->log->log, "session %u: not started: %s", serving->id, log_errno(r));
         else
-                r = spawn(serving, &birth, config, children);
+                r = spawn(serving, &birth, config, resource, children);
         if (r < 0) {
                 slots_give_back(&serving->host->slots, serving->child[SERVING_SESSION].slot);
                 slots_give_back(&serving->host->slots, serving->child[SERVING_WORKER].slot);

@@ -45,6 +45,8 @@ static int try_lock(int file, uint32_t first, uint32_t need, uint64_t *ret_next)
                 return -errno;
         if (fcntl(file, F_OFD_GETLK, &want) < 0)
                 return -errno;
+        if (want.l_type != F_UNLCK && want.l_len == 0) /* to the end of the file */
+                return -ENOSPC;
         *ret_next = want.l_type == F_UNLCK ? first : (uint64_t) want.l_start + (uint64_t) want.l_len;
         return -EAGAIN;
 }

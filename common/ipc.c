@@ -37,7 +37,7 @@ static const struct ipc_rule rules[] = {
         [IPC_WORKER]       = { "WORKER",       0, 0,                           1, 1,                    IPC_BROKER_TO_SESSION, IPC_UP,           false },
 
         [IPC_LOG]          = { "LOG",          IPC_LOG_LEAST, sizeof(struct ipc_log), 0, 0,             IPC_SESSION_TO_BROKER, IPC_NEW | IPC_UP, false },
-        [IPC_SERVING]      = { "SERVING",      FIXED(struct ipc_serving),      0, 0,                    IPC_SESSION_TO_BROKER, IPC_NEW | IPC_UP, false },
+        [IPC_SERVING]      = { "SERVING",      FIXED(struct ipc_serving),      0, 0,                    IPC_SESSION_TO_BROKER, IPC_NEW | IPC_UP, NEVER_AGAIN },
         [IPC_WANT_WORKER]  = { "WANT_WORKER",  0, 0,                           0, 0,                    IPC_SESSION_TO_BROKER, IPC_UP,           false },
 };
 static_assert(ARRAY_SIZE(rules) == IPC_TYPES, "a row per packet type");

@@ -79,6 +79,7 @@ int packet_recv(int socket, unsigned most_fds, struct packet *ret_packet)
         ssize_t got;
         int r;
 
+        ret_packet->header = (struct packet_header){ 0 };
         ret_packet->n_fds = 0;
         if (most_fds) {
                 message.msg_control = &control;
@@ -106,6 +107,7 @@ int packet_read(int pipe, struct packet *ret_packet)
                                  { ret_packet->body, sizeof(ret_packet->body) } };
         ssize_t got;
 
+        ret_packet->header = (struct packet_header){ 0 };
         ret_packet->n_fds = 0;
         do
                 got = readv(pipe, parts, 2);

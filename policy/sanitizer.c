@@ -19,7 +19,6 @@ const struct policy_call policy_sanitizer[] = {
         { .name = "getrlimit", .who = "sanitizer: reports" },
         { .name = "prlimit64", .who = "sanitizer: reports" },
         { .name = "sched_yield", .who = "sanitizer: locks" },
-        { .name = "sched_getaffinity", .who = "sanitizer: threads" },
         { .name = "futex", .who = "sanitizer: locks" },
         { .name = "write", .who = "sanitizer: reports" },
         { .name = "read", .who = "sanitizer: reports" },
@@ -46,6 +45,11 @@ const struct policy_call policy_sanitizer[] = {
         { .name = "exit_group", .who = "sanitizer: reports" },
         { .name = "tgkill", .who = "sanitizer: reports" },
         { .name = "kill", .who = "sanitizer: reports" },
+        { .name = "pread64", .who = "the loader: such a program is dynamic" },
+        { .name = "execve", .who = "sanitizer: a program that starts again" },
+        { .name = "personality", .who = "sanitizer: layout" },
+        { .name = "sysinfo", .who = "sanitizer: reports" },
+        { .name = "sched_getaffinity", .who = "sanitizer: threads" },
 #endif
         { 0 },
 };

@@ -9,7 +9,8 @@
 #include <sys/mman.h>
 
 #define NOT_EXECUTABLE 1, { { 2, PROT_EXEC, 0 } }
-#define COMMAND(command) 1, { { 1, UINT32_MAX, command } }
+#define NEVER_BLOCK 2, { { 1, UINT32_MAX, F_SETFL }, { 2, UINT32_MAX, O_NONBLOCK } } /* the disk's flags outlive us */
+#define CHANNEL 1, { { 0, UINT32_MAX, 0 } } /* a call may be a socket: no descriptor may leave through it */
 #define ADVICE(advice) 1, { { 2, UINT32_MAX, advice } }
 
 /* Only until the run filter is loaded, on top of the rows below. */
@@ -36,11 +37,10 @@ const struct policy_call policy_worker_run[] = {
         { "write", "vring_fds.c: call_fire; loop.c: loop_wake; engine_sync.c: pool_give_back" },
         { "futex", "park.c: loops wait while the map changes; engine_sync.c: the pool's queue" },
         { "clock_gettime", "loop.c: adaptive polling, where the vDSO cannot" },
-        { "recvmsg", "link.c: packets of the session" },
-        { "sendmsg", "link.c: answers, lines for the log" },
+        { "recvmsg", "link.c: packets of the session", CHANNEL },
+        { "sendmsg", "link.c: answers, lines for the log", CHANNEL },
         { "fstat", "guest_mem.c, inflight.c: size of a memory file; vring_fds.c: kind of a kick" },
-        { "fcntl", "vring_fds.c: kick and call must not block", COMMAND(F_GETFL) },
-        { "fcntl", "vring_fds.c: kick and call must not block", COMMAND(F_SETFL) },
+        { "fcntl", "vring_fds.c: never_block", NEVER_BLOCK },
         { "mmap", "guest_mem.c: regions; vring_config.c: requests of a vring; inflight.c: the area", NOT_EXECUTABLE },
         { "munmap", "guest_mem.c, vring_config.c, inflight.c" },
         { "madvise", "guest_mem.c: guest memory stays out of core dumps", ADVICE(MADV_DONTDUMP) },

@@ -205,6 +205,8 @@ int guest_mem_plan(const struct guest_mem *mem, const struct ipc_mem_table *tabl
         if (table->n > VU_TABLE_REGIONS_MAX)
                 return -EINVAL;
         r = guest_mem_init(&next);
+        if (r < 0)
+                return r;
         for (unsigned i = 0; r == 0 && i < table->n; i++)
                 r = region_add(&next, mem, i, &table->region[i], fds[i].num);
         if (r == 0)

@@ -275,7 +275,7 @@ static void loop_poll(struct loop *l)
         if (l->window.now == 0 || l->more)
                 return;
         loop_poll_begin(l);
-        for (int i = 0; i < POLLS_MAX && !l->more && loop_spin(l); i++) {
+        for (int i = 0; i < POLLS_MAX && !l->more && !park_wanted(&l->worker->park) && loop_spin(l); i++) {
                 poll_window_paid(&l->window);
                 loop_work(l);
         }

@@ -157,27 +157,45 @@ void vring_enable(struct vring *vr, bool enabled)
         vr->kicked = true;
 }
 
-static int vring_replace_kick(struct vring *vr, struct fd fd)
+/* The new one is judged and watched before the old one goes: a refusal changes nothing. */
+static int vring_replace_kick(struct vring *vr, struct fd *fd)
 {
+        bool drains = false;
+        int r = fd_has(fd) ? kick_adopt(fd->num, &drains) : 0;
+
+        if (r == 0 && fd_has(fd))
+                r = loop_watch_kick(vr->loop, vr, fd->num);
+        if (r < 0)
+                return r;
         if (fd_has(&vr->kick))
                 loop_unwatch(vr->loop, vr->kick.num);
         fd_close(&vr->kick);
-        vr->kick = fd;
+        vr->kick = fd_take(fd);
+        vr->kick_drains = drains;
         vr->kicked = true;
-        return vring_adopt_kick(vr);
+        return 0;
+}
+
+static int vring_replace_call(struct vring *vr, struct fd *slot, struct fd *fd)
+{
+        int r = fd_has(fd) ? call_adopt(fd->num) : 0;
+
+        if (r < 0)
+                return r;
+        fd_close(slot);
+        *slot = fd_take(fd);
+        if (slot == &vr->call)
+                vr->call_due = true;
+        return 0;
 }
 
 int vring_replace_fd(struct vring *vr, uint32_t which, struct fd fd)
 {
-        struct fd *slot = which == IPC_CALL ? &vr->call : &vr->err;
+        AUTO_FD new = fd;
 
         if (which == IPC_KICK)
-                return vring_replace_kick(vr, fd);
-        fd_close(slot);
-        *slot = fd;
-        if (which == IPC_CALL)
-                vr->call_due = true;
-        return fd_has(slot) ? call_adopt(slot->num) : 0;
+                return vring_replace_kick(vr, &new);
+        return vring_replace_call(vr, which == IPC_CALL ? &vr->call : &vr->err, &new);
 }
 
 void vring_relocate(struct vring *vr)

@@ -92,7 +92,8 @@ static int finish(struct lane *lane, struct drv_blk_req *req)
         uint64_t block = req->sector / (load->block / VIRTIO_BLK_SECTOR) - lane->first;
 
         if (*req->status.at) {
-                fprintf(stderr, "blk-load: sector %llu: status %u\n", (unsigned long long) req->sector, *req->status.at);
+                fprintf(stderr, "blk-load: sector %llu: status %u\n", (unsigned long long) req->sector,
+                        *req->status.at);
                 return -EIO;
         }
         histogram_add(&lane->latency, req->done_ns - req->sent_ns);
@@ -163,7 +164,8 @@ static void close_lane(struct lane *lane)
 
 static void print(const struct load *load, const struct histogram *h, double seconds)
 {
-        printf("%.0f IOPS, latency us: mean %.1f p50 %.1f p99 %.1f p99.9 %.1f (%u queues, depth %u, %u bytes, %u %% writes, "
+        printf("%.0f IOPS, latency us: mean %.1f p50 %.1f p99 %.1f p99.9 %.1f (%u queues, depth %u, %u bytes, %u %% "
+               "writes, "
                "%s%s)\n",
                h->n / seconds, h->n ? (double) h->sum / h->n / 1e3 : 0, histogram_at(h, .5) / 1e3,
                histogram_at(h, .99) / 1e3, histogram_at(h, .999) / 1e3, load->queues, load->depth, load->block,
@@ -236,7 +238,8 @@ static int run(const struct load *load)
 }
 
 static const char usage[] =
-        "blk-load --socket=PATH [--queues=1] [--depth=32] [--block=4096] [--seconds=5] [--writes=PERCENT] [--size=BYTES]\n"
+        "blk-load --socket=PATH [--queues=1] [--depth=32] [--block=4096] [--seconds=5] [--writes=PERCENT] "
+        "[--size=BYTES]\n"
         "         [--poll] [--direct] [--packed] [--verify]\n"
         "Random requests to a vhost-user block device. --poll: look for completions without sleeping; --direct: no\n"
         "indirect descriptors; --packed: packed rings; --verify: overwrites the disk and checks all that is read.\n";
@@ -244,21 +247,24 @@ static const char usage[] =
 static int parse(int argc, char **argv, struct load *load)
 {
         static const struct option options[] = {
-                { "socket",  required_argument, NULL, 's' },
-                { "queues",  required_argument, NULL, 'q' },
-                { "depth",   required_argument, NULL, 'd' },
-                { "block",   required_argument, NULL, 'b' },
-                { "seconds", required_argument, NULL, 't' },
-                { "writes",  required_argument, NULL, 'w' },
-                { "size",    required_argument, NULL, 'z' },
-                { "poll",    no_argument,       NULL, 'p' },
-                { "direct",  no_argument,       NULL, 'i' },
-                { "packed",  no_argument,       NULL, 'k' },
-                { "verify",  no_argument,       NULL, 'v' },
-                { NULL,      0,                 NULL, 0   },
+                {"socket",   required_argument, NULL, 's'},
+                { "queues",  required_argument, NULL, 'q'},
+                { "depth",   required_argument, NULL, 'd'},
+                { "block",   required_argument, NULL, 'b'},
+                { "seconds", required_argument, NULL, 't'},
+                { "writes",  required_argument, NULL, 'w'},
+                { "size",    required_argument, NULL, 'z'},
+                { "poll",    no_argument,       NULL, 'p'},
+                { "direct",  no_argument,       NULL, 'i'},
+                { "packed",  no_argument,       NULL, 'k'},
+                { "verify",  no_argument,       NULL, 'v'},
+                { NULL,      0,                 NULL, 0  },
         };
-        unsigned *const numbers[] = { ['q'] = &load->queues, ['d'] = &load->depth, ['b'] = &load->block,
-                                      ['t'] = &load->seconds, ['w'] = &load->writes };
+        unsigned *const numbers[] = { ['q'] = &load->queues,
+                                      ['d'] = &load->depth,
+                                      ['b'] = &load->block,
+                                      ['t'] = &load->seconds,
+                                      ['w'] = &load->writes };
         int c;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {

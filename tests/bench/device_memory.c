@@ -4,11 +4,11 @@
  *   device-memory BROKER [uring|sync] [DEVICES] [ROUNDS]
  *
  * Private: Private_Clean + Private_Dirty of both, from /proc/PID/smaps_rollup.
- * Kernel, counted: the growth of Slab + KernelStack + PageTables + SecPageTables + Percpu (/proc/meminfo) from no device
- * to DEVICES devices, divided by them.
- * All in all: the fall of MemFree + Buffers + Cached in the same step, which also knows pages that no counter of the
- * kernel names (rings of io_uring); guest memory is in Cached and so not in it, the front-end's own pages are.
- * Both are system-wide and the machine has others: each round goes up and down, and the median of the rounds counts.
+ * Kernel, counted: the growth of Slab + KernelStack + PageTables + SecPageTables + Percpu (/proc/meminfo) from no
+ * device to DEVICES devices, divided by them. All in all: the fall of MemFree + Buffers + Cached in the same step,
+ * which also knows pages that no counter of the kernel names (rings of io_uring); guest memory is in Cached and so not
+ * in it, the front-end's own pages are. Both are system-wide and the machine has others: each round goes up and down,
+ * and the median of the rounds counts.
  */
 #include "log.h"
 #include "stand.h"
@@ -57,7 +57,8 @@ static double free_now(void)
         return sum_of("/proc/meminfo", keys);
 }
 
-/* Namespaces and rings are freed behind their processes' backs, and nothing tells when: both readings come after 1 s. */
+/* Namespaces and rings are freed behind their processes' backs, and nothing tells when: both readings come after 1 s.
+ */
 static void settle(void)
 {
         const struct timespec time = { .tv_sec = 1 };

@@ -35,8 +35,8 @@ static int write_device(const struct stand *stand, const char *engine, unsigned 
         f = fopen(path, "we");
         if (!f)
                 return -errno;
-        fprintf(f, "[Device]\nType=block\nSocket=%s\n[Block]\nPath=%s/%u.img\nQueues=4\nEngine=%s\n", socket, stand->dir,
-                i, engine);
+        fprintf(f, "[Device]\nType=block\nSocket=%s\n[Block]\nPath=%s/%u.img\nQueues=4\nEngine=%s\n", socket,
+                stand->dir, i, engine);
         return fclose(f) ? -errno : 0;
 }
 

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
                 return 1;
         }
         median = stand_median(ms, n);
-        printf("connect to first reply, %s, %u connections: median %.2f ms, p90 %.2f ms, max %.2f ms\n", engine, n, median,
-               ms[n * 9 / 10], ms[n - 1]);
+        printf("connect to first reply, %s, %u connections: median %.2f ms, p90 %.2f ms, max %.2f ms\n", engine, n,
+               median, ms[n * 9 / 10], ms[n - 1]);
         return 0;
 }

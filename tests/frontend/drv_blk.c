@@ -57,7 +57,9 @@ static bool device_writes(uint32_t type)
 
 int drv_blk_submit(struct drv_blk *blk, struct drv_blk_req *req, uint32_t type, uint64_t sector, uint32_t bytes)
 {
-        struct drv_seg segs[3] = { { req->head.gpa, sizeof(struct virtio_blk_header), false } };
+        struct drv_seg segs[3] = {
+                {req->head.gpa, sizeof(struct virtio_blk_header), false}
+        };
         struct virtio_blk_header *header = (struct virtio_blk_header *) req->head.at;
         unsigned n = 1;
         int r;

@@ -8,7 +8,7 @@
 #include "virtio.h"
 
 struct drv_blk_req {
-        struct fe_buf head;   /* struct virtio_blk_header */
+        struct fe_buf head; /* struct virtio_blk_header */
         struct fe_buf data;
         struct fe_buf status; /* one byte */
         uint32_t len;         /* bytes that the device says it has written */

@@ -25,10 +25,9 @@ static void put_desc(struct vring_desc *d, const struct drv_seg *seg, uint16_t n
 {
         uint16_t flags = (seg->write ? VRING_DESC_F_WRITE : 0) | (last ? 0 : VRING_DESC_F_NEXT);
 
-        *d = (struct vring_desc){ .addr = htole64(seg->gpa),
-                                  .len = htole32(seg->len),
-                                  .flags = htole16(flags),
-                                  .next = htole16(next) };
+        *d = (struct vring_desc){
+                .addr = htole64(seg->gpa), .len = htole32(seg->len), .flags = htole16(flags), .next = htole16(next)
+        };
 }
 
 static void put_table(struct vring_desc *table, const struct drv_seg *segs, unsigned n)
@@ -246,8 +245,14 @@ int drv_split_new(struct fe_mem *mem, struct drv_place place, uint32_t index, ui
 
         if (!s)
                 return r;
-        s->base = (struct drv_vring){ .format = &split_format, .mem = mem, .region = place.region, .index = index,
-                                      .size = size, .event_idx = event_idx, .kick = FD_NONE, .call = FD_NONE,
+        s->base = (struct drv_vring){ .format = &split_format,
+                                      .mem = mem,
+                                      .region = place.region,
+                                      .index = index,
+                                      .size = size,
+                                      .event_idx = event_idx,
+                                      .kick = FD_NONE,
+                                      .call = FD_NONE,
                                       .err = FD_NONE };
         s->head = calloc(size, sizeof(*s->head));
         if (s->head)

@@ -20,9 +20,9 @@ struct drv_split {
         struct vring_used *used;
         uint16_t free_head;
         uint16_t n_free;
-        uint16_t avail_idx; /* next to fill, free running; shown to the device by publish */
-        uint16_t shown;     /* as last published */
-        uint16_t used_idx;  /* next to take */
+        uint16_t avail_idx;          /* next to fill, free running; shown to the device by publish */
+        uint16_t shown;              /* as last published */
+        uint16_t used_idx;           /* next to take */
         struct drv_split_head *head; /* [size] */
 };
 

@@ -280,8 +280,7 @@ int fe_recv_ack(struct fe_conn *conn, uint32_t request)
         return reply.u64 ? -EREMOTEIO : 0;
 }
 
-int fe_tell(struct fe_conn *conn, uint32_t request, const void *payload, uint32_t size, const int *fds,
-            unsigned n_fds)
+int fe_tell(struct fe_conn *conn, uint32_t request, const void *payload, uint32_t size, const int *fds, unsigned n_fds)
 {
         bool ack = conn->need_reply && conn->protocol_features & 1u << VU_PF_REPLY_ACK;
         uint32_t flags = VU_VERSION | (ack ? VU_FLAG_NEED_REPLY : 0);

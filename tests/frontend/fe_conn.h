@@ -72,8 +72,7 @@ int fe_recv_ack(struct fe_conn *conn, uint32_t request);
  * Sends a message without reply of its own; with REPLY_ACK in force and conn->need_reply, waits for the ack.
  * -EREMOTEIO: refused.
  */
-int fe_tell(struct fe_conn *conn, uint32_t request, const void *payload, uint32_t size, const int *fds,
-            unsigned n_fds);
+int fe_tell(struct fe_conn *conn, uint32_t request, const void *payload, uint32_t size, const int *fds, unsigned n_fds);
 
 /* Waits until the peer has closed. -ETIMEDOUT: it has not; -EBADMSG: it said something instead. */
 int fe_gone(struct fe_conn *conn);

@@ -7,14 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define FE_PROTOCOL_KNOWN                                                                                             \
-        (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                         \
-         VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |               \
+#define FE_PROTOCOL_KNOWN                                                                                              \
+        (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                          \
+         VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |                \
          VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS))
 
 /* Device bits, and what the drivers of rings can do. */
-#define FE_FEATURES_KNOWN                                                                                             \
-        (UINT64_C(0xffffff) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |                   \
+#define FE_FEATURES_KNOWN                                                                                              \
+        (UINT64_C(0xffffff) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |                    \
          VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) | VIRTIO_BIT(VIRTIO_F_VERSION_1))
 
 #define FE_FEATURES_OF_RINGS (VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_IN_ORDER))

@@ -32,8 +32,8 @@ struct fe_device {
         struct fe_options options;
         struct fe_conn conn;
         struct fe_mem *mem; /* on the heap: vrings point to it wherever the device is copied */
-        uint64_t offered;           /* GET_FEATURES */
-        uint64_t features;          /* as set */
+        uint64_t offered;   /* GET_FEATURES */
+        uint64_t features;  /* as set */
         uint64_t protocol_offered;
         struct vu_inflight inflight;
         struct fd inflight_fd;

@@ -20,7 +20,7 @@ int fe_mem_add(struct fe_mem *mem, uint64_t gpa, uint64_t size, uint64_t offset,
         if (map == MAP_FAILED)
                 return -errno;
         mem->part[mem->n] = (struct fe_region){
-                .region = { .gpa = gpa, .size = size, .uva = gpa + FE_UVA_OFFSET, .offset = offset },
+                .region = {.gpa = gpa, .size = size, .uva = gpa + FE_UVA_OFFSET, .offset = offset},
                 .fd = fd_take(&fd),
                 .map = map,
         };

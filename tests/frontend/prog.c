@@ -85,7 +85,10 @@ static void read_log(struct prog *s)
 /* Waits for input of fd or the end of the program: -ECHILD. */
 static int wait_either(const struct prog *s, int fd, long long deadline)
 {
-        struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .fd = s->pidfd.num, .events = POLLIN } };
+        struct pollfd p[2] = {
+                {.fd = fd,            .events = POLLIN},
+                { .fd = s->pidfd.num, .events = POLLIN}
+        };
         int n = poll(p, 2, fe_left_ms(deadline));
 
         if (n < 0)
@@ -108,7 +111,8 @@ int prog_ready(struct prog *s, int timeout_ms)
                         text[n] = 0;
                         if (!strstr(text, "READY=1"))
                                 continue;
-                        fd_close(&s->notify); /* nobody would read what comes later, and a full queue blocks its writer */
+                        fd_close(&s->notify); /* nobody would read what comes later, and a full queue blocks its writer
+                                               */
                         return 0;
                 }
                 r = wait_either(s, s->notify.num, deadline);

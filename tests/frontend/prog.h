@@ -50,7 +50,8 @@ unsigned prog_find(pid_t root, const char *name, pid_t *pids, unsigned max);
 /* Open descriptors of a process; -errno. */
 int prog_count_fds(pid_t pid);
 
-/* Waits until the process has at most `n` open descriptors (there is no event for that: looks every 2 ms). -ETIMEDOUT. */
+/* Waits until the process has at most `n` open descriptors (there is no event for that: looks every 2 ms). -ETIMEDOUT.
+ */
 int prog_await_fds(pid_t pid, int n, int timeout_ms);
 
 /* Kills one process by its id and waits until it is gone from /proc or a zombie. */

@@ -12,14 +12,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PACKED = 1, INDIRECT = 2, ODD = 4 }; /* options */
+enum { PACKED = 1, INDIRECT = 2, ODD = 4, BEGUN = 8 }; /* options; BEGUN: the area is changes to one without faults */
 enum { RING = 16, AVAIL = RING * 16, USED = AVAIL + 64, ROOM = 2048, AREA = 32 + 32 * RING + 32 };
 
-static int resume(struct fuzz_worker *fuzz, uint8_t options)
+static int start(struct fuzz_worker *fuzz, uint8_t options, bool resume)
 {
         const struct ipc_vring_start what = {
                 .size = options & PACKED && options & ODD ? RING - 3 : RING, .desc = FUZZ_UVA,
-                .avail = FUZZ_UVA + AVAIL, .used = FUZZ_UVA + USED, .enabled = 1, .resume = 1,
+                .avail = FUZZ_UVA + AVAIL, .used = FUZZ_UVA + USED, .enabled = 1, .resume = resume,
                 .base = options & PACKED ? VRING_PACKED_BASE_FRESH : 0,
         };
         uint64_t not_acked = VIRTIO_BIT(VIRTIO_F_IN_ORDER) |
@@ -61,6 +61,20 @@ static struct fuzz_worker *fuzz_new(void)
         return fuzz;
 }
 
+static void fill_area(struct fuzz_worker *fuzz, uint8_t options, const uint8_t *bytes)
+{
+        char *area = fuzz->worker.area.base;
+
+        memset(area, 0, AREA);
+        if (options & BEGUN) {
+                if (start(fuzz, options, false) < 0)
+                        abort();
+                finish(fuzz);
+        }
+        for (unsigned i = 0; i < AREA; i++)
+                area[i] = (char) (area[i] ^ bytes[i]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static struct fuzz_worker *fuzz;
@@ -69,12 +83,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 fuzz = fuzz_new();
         if (size < 1 + AREA)
                 return 0;
-        memcpy(fuzz->worker.area.base, data + 1, AREA);
         memset(fuzz->memory, 0, ROOM);
+        fill_area(fuzz, data[0], data + 1);
         memcpy(fuzz->memory, data + 1 + AREA, size - 1 - AREA < ROOM ? size - 1 - AREA : ROOM);
-        if (resume(fuzz, data[0]) < 0 || !finish(fuzz))
+        if (start(fuzz, data[0], true) < 0 || !finish(fuzz))
                 return 0;
-        if (resume(fuzz, data[0]) < 0 || fuzz->worker.vring[0].n_again)
+        if (start(fuzz, data[0], true) < 0 || fuzz->worker.vring[0].n_again)
                 abort();
         finish(fuzz);
         return 0;

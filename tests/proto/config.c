@@ -112,8 +112,12 @@ END_TEST
 
 START_TEST(writes_out_of_range)
 {
-        static const uint32_t bad[][3] = { /* offset, size, payload */
-                { 256, 1, 13 }, { UINT32_MAX, 1, 13 }, { 32, UINT32_MAX, 13 }, { 32, 2, 13 }
+        static const uint32_t bad[][3] = {
+  /* offset, size, payload */
+                {256,         1,          13},
+                { UINT32_MAX, 1,          13},
+                { 32,         UINT32_MAX, 13},
+                { 32,         2,          13}
         };
         struct vu_config message = { 0 };
         RIG(rig);

@@ -76,8 +76,8 @@ static void bad_chain(struct victim *v, unsigned which)
                 put(&d[1], UINT64_C(1) << 60, 512, NEXT | WRITE, 2);
                 break;
         case 5: /* begins inside, ends outside */
-                put(&d[1], v->device.mem->part[0].region.gpa + v->device.mem->part[0].region.size - 100, 512, NEXT | WRITE,
-                    2);
+                put(&d[1], v->device.mem->part[0].region.gpa + v->device.mem->part[0].region.size - 100, 512,
+                    NEXT | WRITE, 2);
                 break;
         case 6: /* wraps around the address space */
                 put(&d[1], UINT64_MAX - 255, 512, NEXT | WRITE, 2);
@@ -139,8 +139,10 @@ enum { CHAINS = 22 };
 /* The ring answered (with any status), or broke and said so by its err fd; silence for ever is neither. */
 static void answered_or_broken(struct victim *v)
 {
-        struct pollfd p[2] = { { .fd = v->device.vring[0]->err.num, .events = POLLIN },
-                               { .fd = v->device.vring[0]->call.num, .events = POLLIN } };
+        struct pollfd p[2] = {
+                {.fd = v->device.vring[0]->err.num,   .events = POLLIN},
+                { .fd = v->device.vring[0]->call.num, .events = POLLIN}
+        };
 
         ck_assert_int_ge(poll(p, 2, FE_TIMEOUT_MS), 1);
 }

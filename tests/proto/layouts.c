@@ -135,9 +135,15 @@ START_TEST(zero_length_descriptors)
         RIG_WITH(rig, .engine = engines[_i]);
         struct desk d = desk_open(&rig, (struct fe_options){ .queues = 1 });
         const struct drv_seg segs[] = {
-                { d.out.gpa, 0, false }, { d.out.gpa, 8, false },  { d.out.gpa, 0, false }, { d.out.gpa + 8, 8, false },
-                { d.in.gpa, 0, true },   { d.in.gpa, 512, true },  { d.in.gpa, 0, true },   { d.in.gpa + 512, 1, true },
-                { d.in.gpa, 0, true },
+                {d.out.gpa,       0,   false},
+                { d.out.gpa,      8,   false},
+                { d.out.gpa,      0,   false},
+                { d.out.gpa + 8,  8,   false},
+                { d.in.gpa,       0,   true },
+                { d.in.gpa,       512, true },
+                { d.in.gpa,       0,   true },
+                { d.in.gpa + 512, 1,   true },
+                { d.in.gpa,       0,   true },
         };
         uint8_t want[512];
         uint32_t len;
@@ -159,7 +165,11 @@ START_TEST(over_two_regions)
         RIG_WITH(rig, .engine = engines[_i]);
         struct desk d = desk_open(&rig, (struct fe_options){ .two_regions = true, .adjoining = true });
         uint64_t seam = d.device.mem->part[1].region.gpa;
-        const struct drv_seg segs[] = { { d.out.gpa, 16, false }, { seam - 300, 1024, true }, { d.in.gpa, 1, true } };
+        const struct drv_seg segs[] = {
+                {d.out.gpa,   16,   false},
+                { seam - 300, 1024, true },
+                { d.in.gpa,   1,    true }
+        };
         uint8_t want[1024];
         uint32_t len;
 

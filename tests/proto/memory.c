@@ -22,7 +22,9 @@ static struct fd make_file(uint64_t bytes)
 /* User-Mode Linux sends 72 bytes with one region. */
 START_TEST(long_table)
 {
-        struct vu_mem_table table = { .n = 1, .region[0] = { 0, 1 << 20, 1 << 30, 0 } };
+        struct vu_mem_table table = {
+                .n = 1, .region[0] = {0, 1 << 20, 1 << 30, 0}
+        };
         AUTO_FD fd = make_file(1 << 20);
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);
@@ -59,18 +61,18 @@ static const struct {
         unsigned n;
         struct vu_region region[2];
 } bad_tables[] = {
-        { "empty region", 1, { { 0, 0, 0, 0 } } },
-        { "gpa wraps", 1, { { TOP - 4095, 8192, 0, 0 } } },
-        { "uva wraps", 1, { { 0, 8192, TOP - 4095, 0 } } },
-        { "offset wraps", 1, { { 0, 8192, 0, TOP - 4095 } } },
-        { "all wraps", 1, { { TOP, TOP, TOP, TOP } } },
-        { "size alone wraps once rounded", 1, { { 0, TOP - 100, 0, 0 } } },
-        { "beyond the file", 1, { { 0, (1 << 20) + 1, 0, 0 } } },
-        { "offset beyond the file", 1, { { 0, 4096, 0, 1 << 20 } } },
-        { "gpa overlap", 2, { { 0, 8192, 0, 0 }, { 8191, 4096, 1 << 20, 0 } } },
-        { "gpa inside", 2, { { 0, 65536, 0, 0 }, { 4096, 4096, 1 << 20, 0 } } },
-        { "gpa equal", 2, { { 0, 4096, 0, 0 }, { 0, 4096, 1 << 20, 0 } } },
-        { "uva overlap", 2, { { 0, 8192, 0, 0 }, { 1 << 20, 4096, 4096, 0 } } },
+        {"empty region",                   1, { { 0, 0, 0, 0 } }                                },
+        { "gpa wraps",                     1, { { TOP - 4095, 8192, 0, 0 } }                    },
+        { "uva wraps",                     1, { { 0, 8192, TOP - 4095, 0 } }                    },
+        { "offset wraps",                  1, { { 0, 8192, 0, TOP - 4095 } }                    },
+        { "all wraps",                     1, { { TOP, TOP, TOP, TOP } }                        },
+        { "size alone wraps once rounded", 1, { { 0, TOP - 100, 0, 0 } }                        },
+        { "beyond the file",               1, { { 0, (1 << 20) + 1, 0, 0 } }                    },
+        { "offset beyond the file",        1, { { 0, 4096, 0, 1 << 20 } }                       },
+        { "gpa overlap",                   2, { { 0, 8192, 0, 0 }, { 8191, 4096, 1 << 20, 0 } } },
+        { "gpa inside",                    2, { { 0, 65536, 0, 0 }, { 4096, 4096, 1 << 20, 0 } }},
+        { "gpa equal",                     2, { { 0, 4096, 0, 0 }, { 0, 4096, 1 << 20, 0 } }    },
+        { "uva overlap",                   2, { { 0, 8192, 0, 0 }, { 1 << 20, 4096, 4096, 0 } } },
 };
 
 /* Refused as a whole; what was there before goes on serving. */
@@ -153,7 +155,9 @@ END_TEST
 /* Old front-ends send a descriptor with REM_MEM_REG; it is closed. */
 START_TEST(removal_with_a_descriptor)
 {
-        const struct vu_mem_reg message = { .region = { 1 << 20, 1 << 20, 1 << 30, 0 } };
+        const struct vu_mem_reg message = {
+                .region = {1 << 20, 1 << 20, 1 << 30, 0}
+        };
         AUTO_FD fd = make_file(1 << 20);
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);

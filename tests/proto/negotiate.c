@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define OFFERED                                                                                                       \
-        (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                         \
-         VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |               \
+#define OFFERED                                                                                                        \
+        (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |                          \
+         VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | VIRTIO_BIT(VU_PF_RESET_DEVICE) |                \
          VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS))
 
 static struct fe_conn fresh(const struct rig *rig)
@@ -167,7 +167,10 @@ START_TEST(replies_in_order)
         struct {
                 struct vu_header header;
                 uint64_t value;
-        } __attribute__((packed)) status = { { VU_SET_STATUS, VU_VERSION | VU_FLAG_NEED_REPLY, 8 }, 0 };
+        } __attribute__((packed)) status = {
+                {VU_SET_STATUS, VU_VERSION | VU_FLAG_NEED_REPLY, 8},
+                0
+        };
         struct vu_header get = { VU_GET_STATUS, VU_VERSION, 0 };
         char all[N * (sizeof(status) + sizeof(get))];
         struct fe_reply reply;
@@ -196,7 +199,10 @@ START_TEST(a_message_in_single_bytes)
         struct {
                 struct vu_header header;
                 uint64_t value;
-        } __attribute__((packed)) status = { { VU_SET_STATUS, VU_VERSION | VU_FLAG_NEED_REPLY, 8 }, 5 };
+        } __attribute__((packed)) status = {
+                {VU_SET_STATUS, VU_VERSION | VU_FLAG_NEED_REPLY, 8},
+                5
+        };
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);
 

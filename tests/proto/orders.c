@@ -18,8 +18,8 @@ static struct fe_device prepare(const struct rig *rig, struct fe_options options
         d.options.mem_gpa = 1 << 20;
         ck_assert(d.mem != NULL);
         OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &d.conn));
-        d.features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
-                     VIRTIO_BIT(VU_F_PROTOCOL_FEATURES);
+        d.features =
+                VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VU_F_PROTOCOL_FEATURES);
         OK(fe_device_memory(&d));
         OK(fe_device_vrings(&d));
         return d;

@@ -50,10 +50,12 @@ END_TEST
 
 START_TEST(not_negotiated)
 {
-        static const uint32_t acked[] = { VU_SET_LOG_FD, VU_SEND_RARP, VU_NET_SET_MTU, VU_SET_BACKEND_REQ_FD,
-                                          VU_SET_VRING_ENDIAN, VU_SET_CONFIG, VU_CLOSE_CRYPTO_SESSION,
-                                          VU_SET_INFLIGHT_FD, VU_RESET_DEVICE, VU_VRING_KICK, VU_ADD_MEM_REG,
-                                          VU_REM_MEM_REG, VU_SET_STATUS };
+        static const uint32_t acked[] = {
+                VU_SET_LOG_FD,       VU_SEND_RARP,  VU_NET_SET_MTU,          VU_SET_BACKEND_REQ_FD,
+                VU_SET_VRING_ENDIAN, VU_SET_CONFIG, VU_CLOSE_CRYPTO_SESSION, VU_SET_INFLIGHT_FD,
+                VU_RESET_DEVICE,     VU_VRING_KICK, VU_ADD_MEM_REG,          VU_REM_MEM_REG,
+                VU_SET_STATUS
+        };
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);
 
@@ -102,14 +104,28 @@ START_TEST(wrong_sizes)
         static const struct {
                 uint32_t request, size;
         } bad[] = {
-                { VU_SET_FEATURES, 0 },          { VU_SET_FEATURES, 4 },       { VU_SET_FEATURES, 9 },
-                { VU_SET_PROTOCOL_FEATURES, 7 }, { VU_SET_OWNER, 9 },          { VU_SET_VRING_NUM, 4 },
-                { VU_SET_VRING_NUM, 12 },        { VU_SET_VRING_ADDR, 39 },    { VU_SET_VRING_ADDR, 48 },
-                { VU_SET_VRING_BASE, 0 },        { VU_SET_VRING_ENABLE, 4 },   { VU_SET_VRING_KICK, 4 },
-                { VU_SET_VRING_CALL, 0 },        { VU_SET_VRING_ERR, 16 },     { VU_SET_MEM_TABLE, 0 },
-                { VU_SET_MEM_TABLE, 4 },         { VU_ADD_MEM_REG, 32 },       { VU_REM_MEM_REG, 8 },
-                { VU_SET_CONFIG, 4 },            { VU_SET_INFLIGHT_FD, 16 },   { VU_SET_STATUS, 1 },
-                { VU_RESET_DEVICE, 9 },
+                {VU_SET_FEATURES,           0 },
+                { VU_SET_FEATURES,          4 },
+                { VU_SET_FEATURES,          9 },
+                { VU_SET_PROTOCOL_FEATURES, 7 },
+                { VU_SET_OWNER,             9 },
+                { VU_SET_VRING_NUM,         4 },
+                { VU_SET_VRING_NUM,         12},
+                { VU_SET_VRING_ADDR,        39},
+                { VU_SET_VRING_ADDR,        48},
+                { VU_SET_VRING_BASE,        0 },
+                { VU_SET_VRING_ENABLE,      4 },
+                { VU_SET_VRING_KICK,        4 },
+                { VU_SET_VRING_CALL,        0 },
+                { VU_SET_VRING_ERR,         16},
+                { VU_SET_MEM_TABLE,         0 },
+                { VU_SET_MEM_TABLE,         4 },
+                { VU_ADD_MEM_REG,           32},
+                { VU_REM_MEM_REG,           8 },
+                { VU_SET_CONFIG,            4 },
+                { VU_SET_INFLIGHT_FD,       16},
+                { VU_SET_STATUS,            1 },
+                { VU_RESET_DEVICE,          9 },
         };
         RIG(rig);
         struct fe_conn conn = rig_connect(&rig);
@@ -127,14 +143,21 @@ START_TEST(wrong_fds)
                 uint64_t first;
                 unsigned fds;
         } bad[] = {
-                { VU_SET_OWNER, 0, 0, 1 },          { VU_SET_FEATURES, 8, VIRTIO_BIT(VIRTIO_F_VERSION_1), 1 },
-                { VU_SET_VRING_NUM, 8, 0, 3 },      { VU_SET_VRING_KICK, 8, 0, 0 },
-                { VU_SET_VRING_KICK, 8, 0, 2 },     { VU_SET_VRING_CALL, 8, 0, 0 },
-                { VU_SET_VRING_CALL, 8, 0, 8 },     { VU_SET_VRING_ERR, 8, 0, 0 },
-                { VU_SET_MEM_TABLE, 40, 1, 0 },     { VU_SET_MEM_TABLE, 40, 1, 2 },
-                { VU_ADD_MEM_REG, 40, 0, 0 },       { VU_ADD_MEM_REG, 40, 0, 2 },
-                { VU_SET_INFLIGHT_FD, 24, 0, 0 },   { VU_SET_BACKEND_REQ_FD, 0, 0, 0 },
-                { VU_SET_STATUS, 8, 0, 1 },
+                {VU_SET_OWNER,           0,  0,                              1},
+                { VU_SET_FEATURES,       8,  VIRTIO_BIT(VIRTIO_F_VERSION_1), 1},
+                { VU_SET_VRING_NUM,      8,  0,                              3},
+                { VU_SET_VRING_KICK,     8,  0,                              0},
+                { VU_SET_VRING_KICK,     8,  0,                              2},
+                { VU_SET_VRING_CALL,     8,  0,                              0},
+                { VU_SET_VRING_CALL,     8,  0,                              8},
+                { VU_SET_VRING_ERR,      8,  0,                              0},
+                { VU_SET_MEM_TABLE,      40, 1,                              0},
+                { VU_SET_MEM_TABLE,      40, 1,                              2},
+                { VU_ADD_MEM_REG,        40, 0,                              0},
+                { VU_ADD_MEM_REG,        40, 0,                              2},
+                { VU_SET_INFLIGHT_FD,    24, 0,                              0},
+                { VU_SET_BACKEND_REQ_FD, 0,  0,                              0},
+                { VU_SET_STATUS,         8,  0,                              1},
         };
         int fds[8];
         RIG(rig);
@@ -211,14 +234,14 @@ static const struct {
         uint32_t flags, size;
         unsigned bytes; /* of the message really sent; then shut down if fewer than announced */
 } framing[] = {
-        { 0, 0, 12 },                                   /* version 0 */
-        { 2, 0, 12 },                                   /* version 2 */
-        { 3, 0, 12 },
-        { VU_VERSION | VU_FLAG_REPLY, 0, 12 },          /* a reply that is none */
-        { VU_VERSION | 1u << 4, 0, 12 },                /* reserved bits */
-        { VU_VERSION | 1u << 31, 0, 12 },
-        { VU_VERSION, VU_PAYLOAD_MAX + 1, 12 },         /* too long */
-        { VU_VERSION, UINT32_MAX, 12 },
+        {0,                           0,                  12}, /* version 0 */
+        { 2,                          0,                  12}, /* version 2 */
+        { 3,                          0,                  12},
+        { VU_VERSION | VU_FLAG_REPLY, 0,                  12}, /* a reply that is none */
+        { VU_VERSION | 1u << 4,       0,                  12}, /* reserved bits */
+        { VU_VERSION | 1u << 31,      0,                  12},
+        { VU_VERSION,                 VU_PAYLOAD_MAX + 1, 12}, /* too long */
+        { VU_VERSION,                 UINT32_MAX,         12},
 };
 
 START_TEST(broken_framing_closes)

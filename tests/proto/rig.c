@@ -175,7 +175,8 @@ void rig_await_idle(const struct rig *rig)
         const struct timespec tick = { .tv_nsec = 2000000 }; /* processes that are not ours end without an event */
         long long deadline = fe_deadline(FE_TIMEOUT_MS);
 
-        while (prog_find(rig->prog.pid, "vhost-worker", NULL, 0) || prog_find(rig->prog.pid, "vhost-session", NULL, 0)) {
+        while (prog_find(rig->prog.pid, "vhost-worker", NULL, 0) ||
+               prog_find(rig->prog.pid, "vhost-session", NULL, 0)) {
                 ck_assert_msg(fe_left_ms(deadline), "a session or a worker does not end");
                 nanosleep(&tick, NULL);
         }

@@ -43,7 +43,7 @@ void rig_stop(struct rig *rig);
 /* Ends the broker without a verdict, where a test has broken it on purpose. */
 void rig_drop(struct rig *rig);
 
-#define RIG_WITH(name, ...)                                                                                           \
+#define RIG_WITH(name, ...)                                                                                            \
         __attribute__((cleanup(rig_stop))) struct rig name = rig_start((struct rig_options){ __VA_ARGS__ })
 #define RIG(name) RIG_WITH(name, .type = NULL)
 
@@ -77,16 +77,16 @@ void rig_pattern(uint64_t offset, uint8_t *to, size_t n);
 /* The same comparison against the disk file as it is now. */
 void rig_read_disk(const struct rig *rig, uint64_t offset, void *to, size_t n);
 
-#define OK(call)                                                                                                      \
-        do {                                                                                                          \
-                int ok_ = (call);                                                                                     \
-                ck_assert_msg(!ok_, "%s: %d %s", #call, ok_, log_errno(ok_));                                         \
+#define OK(call)                                                                                                       \
+        do {                                                                                                           \
+                int ok_ = (call);                                                                                      \
+                ck_assert_msg(!ok_, "%s: %d %s", #call, ok_, log_errno(ok_));                                          \
         } while (0)
 
-#define FAILS(why, call)                                                                                              \
-        do {                                                                                                          \
-                int fails_ = (call);                                                                                  \
-                ck_assert_msg(fails_ == (why), "%s: %d %s instead of %s", #call, fails_, log_errno(fails_), #why);    \
+#define FAILS(why, call)                                                                                               \
+        do {                                                                                                           \
+                int fails_ = (call);                                                                                   \
+                ck_assert_msg(fails_ == (why), "%s: %d %s instead of %s", #call, fails_, log_errno(fails_), #why);     \
         } while (0)
 
 /* Nothing was said by the back-end that nobody asked for: the next reply is that to GET_FEATURES. */

@@ -295,6 +295,26 @@ START_TEST(new_kick_fd)
 }
 END_TEST
 
+/* What is refused changes nothing: the ring goes on with the descriptors it had. */
+START_TEST(refused_fds_change_nothing)
+{
+        RIG(rig);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+        struct drv_blk blk = rig_blk(&device, 0);
+        AUTO_FD path = { open("/", O_PATH | O_CLOEXEC) };
+        AUTO_FD file = { open("/proc/self/exe", O_RDONLY | O_CLOEXEC) };
+
+        FAILS(-EREMOTEIO, fe_set_vring_fd(&device.conn, VU_SET_VRING_KICK, 0, file.num));
+        rig_read_one(&rig, &blk);
+        FAILS(-EREMOTEIO, fe_set_vring_fd(&device.conn, VU_SET_VRING_KICK, 0, path.num));
+        rig_read_one(&rig, &blk);
+        FAILS(-EREMOTEIO, fe_set_vring_fd(&device.conn, VU_SET_VRING_CALL, 0, path.num));
+        rig_read_one(&rig, &blk);
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
 START_TEST(no_call_fd)
 {
         RIG(rig);
@@ -446,6 +466,7 @@ int main(void)
         tcase_add_test(c, features_on_running_rings);
         tcase_add_test(c, new_call_fd);
         tcase_add_test(c, new_kick_fd);
+        tcase_add_test(c, refused_fds_change_nothing);
         tcase_add_test(c, no_call_fd);
         tcase_add_test(c, no_kick_fd_means_polling);
         tcase_add_test(c, call_by_socket);
