@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 
 #ifdef VB_SANITIZED
-enum { NESTED = 0 }; /* each step costs many more instructions there */
+enum { NESTED = 0, SEEDS = 1 }; /* each step costs many more instructions there */
 #else
-enum { NESTED = 2 };
+enum { NESTED = 2, SEEDS = 4 };
 #endif
 
 struct scenario {
@@ -324,8 +324,8 @@ int main(void)
         int failed;
 
         tcase_set_timeout(tcase, 240);
-        tcase_add_loop_test(tcase, dies_at_any_store_split, 0, 4);
-        tcase_add_loop_test(tcase, dies_at_any_store_packed, 0, 8);
+        tcase_add_loop_test(tcase, dies_at_any_store_split, 0, SEEDS);
+        tcase_add_loop_test(tcase, dies_at_any_store_packed, 0, 2 * SEEDS);
         tcase_add_test(tcase, hostile_area_packed);
         tcase_add_test(tcase, a_batch_of_a_whole_lap);
         tcase_add_test(tcase, area_too_small);
