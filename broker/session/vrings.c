@@ -234,7 +234,7 @@ int set_vring_err(struct session *s, struct vu_msg *m)
 static int check_packed_base(struct session *s, uint32_t index)
 {
         const struct ledger_vring *vring = &s->ledger.vring[index];
-        uint32_t base = base_of(s, vring), slots = ~(uint32_t) (VRING_PACKED_WRAP | VRING_PACKED_WRAP << 16);
+        uint32_t base = base_of(s, vring), slots = ~VRING_PACKED_BASE_FRESH; /* without the wrap counters */
 
         if ((base & slots & UINT16_MAX) >= vring->size || (base & slots) >> 16 >= vring->size)
                 return session_fail(s, -EINVAL, "vring %u of %u: base 0x%x", index, vring->size, base);
