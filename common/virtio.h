@@ -55,9 +55,16 @@ enum {
 
         VRING_AVAIL_F_NO_INTERRUPT = 1,
         VRING_USED_F_NO_NOTIFY = 1,
+
+        VRING_PACKED_DESC_F_AVAIL = 1 << 7,
+        VRING_PACKED_DESC_F_USED = 1 << 15,
+        VRING_PACKED_WRAP = 1 << 15, /* beside a slot: in event areas and in either half of a base */
+        VRING_PACKED_EVENT_ENABLE = 0,
+        VRING_PACKED_EVENT_DISABLE = 1,
+        VRING_PACKED_EVENT_DESC = 2, /* at the named slot; with EVENT_IDX only */
 };
 
-/* virtio 1.3, 2.7.5: split ring; the packed one (2.8) joins it with its own structs. */
+/* virtio 1.3, 2.7.5: split ring. */
 struct vring_desc {
         le64 addr;
         le32 len;
@@ -98,6 +105,24 @@ static inline uint64_t vring_used_bytes(uint32_t size)
 {
         return 6 + 8 * (uint64_t) size;
 }
+
+/* virtio 1.3, 2.8.13 and 2.8.14: packed ring. */
+struct vring_packed_desc {
+        le64 addr;
+        le32 len;
+        le16 id;
+        le16 flags;
+};
+static_assert(sizeof(struct vring_packed_desc) == 16, "packed descriptor");
+
+struct vring_packed_event {
+        le16 off_wrap; /* slot, and the wrap counter in the highest bit */
+        le16 flags;
+};
+static_assert(sizeof(struct vring_packed_event) == 4, "packed event suppression");
+
+/* Where a packed ring begins: slot 0 in the first lap, for avail (lower half) and used (upper half). */
+#define VRING_PACKED_BASE_FRESH UINT32_C(0x80008000)
 
 /* virtio 1.3, 5.2: block device. */
 enum {

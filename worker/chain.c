@@ -65,13 +65,12 @@ static int gather_parts(struct gathering *g, struct gpa from, uint64_t len, bool
         return 0;
 }
 
-static int gather_buffer(struct gathering *g, const struct vring_desc *desc)
+static int gather_buffer(struct gathering *g, struct gpa from, uint32_t len, bool write)
 {
-        bool write = le16toh(desc->flags) & VRING_DESC_F_WRITE;
-        uint32_t len = le32toh(desc->len);
-        struct gpa from = { le64toh(desc->addr) };
         int r;
 
+        if (++g->descs > CHAIN_DESCS_MAX)
+                return fault(g, -E2BIG, "chain of more than 0x%llx descriptors", CHAIN_DESCS_MAX);
         if (!write && g->n > g->n_out)
                 return fault(g, -EINVAL, "readable descriptor 0x%llx after a writable one", from.at);
         if (g->len + len > UINT32_MAX)
@@ -89,41 +88,71 @@ static int gather_buffer(struct gathering *g, const struct vring_desc *desc)
         return 0;
 }
 
-/* An indirect table is copied whole before its first entry is looked at. */
-static int gather_table(struct gathering *g, const struct vring_desc *desc)
+static int gather_desc(struct gathering *g, const struct vring_desc *desc)
 {
-        struct vring_desc *table = g->source->scratch->table;
-        struct gpa from = { le64toh(desc->addr) };
-        uint32_t len = le32toh(desc->len);
-        uint32_t n = len / sizeof(*table);
-        uint16_t i = 0;
+        return gather_buffer(g, (struct gpa){ le64toh(desc->addr) }, le32toh(desc->len),
+                             le16toh(desc->flags) & VRING_DESC_F_WRITE);
+}
+
+static int gather_packed_desc(struct gathering *g, const struct vring_packed_desc *desc)
+{
+        return gather_buffer(g, (struct gpa){ le64toh(desc->addr) }, le32toh(desc->len),
+                             le16toh(desc->flags) & VRING_DESC_F_WRITE);
+}
+
+/* An indirect table is copied whole before its first entry is looked at; its layout is the caller's business. */
+static int read_table(struct gathering *g, struct gpa from, uint32_t len, uint16_t flags)
+{
         int r;
 
         if (!g->source->indirect)
                 return fault(g, -EINVAL, "indirect descriptor 0x%llx, not negotiated", from.at);
-        if (le16toh(desc->flags) & VRING_DESC_F_NEXT)
+        if (flags & VRING_DESC_F_NEXT)
                 return fault(g, -EINVAL, "indirect descriptor 0x%llx with NEXT", from.at);
-        if (len == 0 || len % sizeof(*table) || n > CHAIN_DESCS_MAX)
+        if (len == 0 || len % sizeof(struct vring_desc) || len / sizeof(struct vring_desc) > CHAIN_DESCS_MAX)
                 return fault(g, -EINVAL, "indirect table of 0x%llx bytes", len);
-        r = from.at + len - 1 < from.at ? -EFAULT : guest_read(g->source->mem, from, table, len);
+        r = from.at + len - 1 < from.at ? -EFAULT : guest_read(g->source->mem, from, g->source->scratch->table, len);
         if (r == -EAGAIN)
                 return miss(g, guest_first_miss(g->source->mem, from, len, IPC_READ), IPC_READ);
         if (r < 0)
                 return fault(g, -EFAULT, "indirect table 0x%llx outside of guest memory", from.at);
+        return 0;
+}
+
+static int gather_table(struct gathering *g, const struct vring_desc *desc)
+{
+        const struct vring_desc *table = g->source->scratch->table;
+        struct gpa from = { le64toh(desc->addr) };
+        uint32_t n = le32toh(desc->len) / sizeof(*table);
+        uint16_t i = 0;
+        int r = read_table(g, from, le32toh(desc->len), le16toh(desc->flags));
+
+        if (r < 0)
+                return r;
         for (;;) {
                 uint16_t flags = le16toh(table[i].flags);
 
                 if (flags & VRING_DESC_F_INDIRECT)
                         return fault(g, -EINVAL, "indirect descriptor inside of table 0x%llx", from.at);
-                if (++g->descs > CHAIN_DESCS_MAX)
-                        return fault(g, -E2BIG, "chain of more than 0x%llx descriptors", CHAIN_DESCS_MAX);
-                r = gather_buffer(g, &table[i]);
+                r = gather_desc(g, &table[i]);
                 if (r < 0 || !(flags & VRING_DESC_F_NEXT))
                         return r;
                 i = le16toh(table[i].next);
                 if (i >= n)
                         return fault(g, -EINVAL, "next 0x%llx beyond its indirect table", i);
         }
+}
+
+/* Entries in their order, to the table's end; of their flags only WRITE means anything. */
+static int gather_packed_table(struct gathering *g, const struct vring_packed_desc *desc)
+{
+        const struct vring_packed_desc *table = g->source->scratch->packed_table;
+        uint32_t n = le32toh(desc->len) / sizeof(*table);
+        int r = read_table(g, (struct gpa){ le64toh(desc->addr) }, le32toh(desc->len), le16toh(desc->flags));
+
+        for (uint32_t i = 0; r == 0 && i < n; i++)
+                r = gather_packed_desc(g, &table[i]);
+        return r;
 }
 
 static int gather(struct gathering *g, uint16_t head)
@@ -137,9 +166,7 @@ static int gather(struct gathering *g, uint16_t head)
 
                 if (flags & VRING_DESC_F_INDIRECT)
                         return gather_table(g, &desc);
-                if (++g->descs > CHAIN_DESCS_MAX)
-                        break;
-                r = gather_buffer(g, &desc);
+                r = gather_desc(g, &desc);
                 if (r < 0 || !(flags & VRING_DESC_F_NEXT))
                         return r;
                 i = le16toh(desc.next);
@@ -149,23 +176,52 @@ static int gather(struct gathering *g, uint16_t head)
         return fault(g, -E2BIG, "chain longer than its vring, from descriptor 0x%llx", head);
 }
 
+static int gather_packed(struct gathering *g, unsigned n)
+{
+        int r = 0;
+
+        for (unsigned i = 0; r == 0 && i < n; i++) {
+                const struct vring_packed_desc *desc = &g->source->scratch->list[i];
+
+                if (le16toh(desc->flags) & VRING_DESC_F_INDIRECT)
+                        return gather_packed_table(g, desc);
+                r = gather_packed_desc(g, desc);
+        }
+        return r;
+}
+
+static void make_chain(const struct gathering *g, uint16_t head, struct iovec *spill, struct chain *ret_chain)
+{
+        struct iovec *parts = g->n <= CHAIN_PARTS_INLINE ? ret_chain->parts : spill;
+
+        memcpy(parts, g->source->scratch->part, g->n * sizeof(*parts));
+        ret_chain->head = head;
+        ret_chain->writes = g->source->writes;
+        ret_chain->n_writes = g->n_writes;
+        ret_chain->out = (struct chain_cursor){ parts, g->n_out, g->out_len };
+        ret_chain->in = (struct chain_cursor){ parts + g->n_out, g->n - g->n_out, g->len - g->out_len };
+}
+
 int chain_gather(const struct chain_source *source, uint16_t head, struct iovec *spill, struct chain *ret_chain,
                  struct chain_fault *ret_fault)
 {
         struct gathering g = { .source = source, .fault = ret_fault };
-        struct iovec *parts;
         int r = gather(&g, head);
 
-        if (r < 0)
-                return r;
-        parts = g.n <= CHAIN_PARTS_INLINE ? ret_chain->parts : spill;
-        memcpy(parts, source->scratch->part, g.n * sizeof(*parts));
-        ret_chain->head = head;
-        ret_chain->writes = source->writes;
-        ret_chain->n_writes = g.n_writes;
-        ret_chain->out = (struct chain_cursor){ parts, g.n_out, g.out_len };
-        ret_chain->in = (struct chain_cursor){ parts + g.n_out, g.n - g.n_out, g.len - g.out_len };
-        return 0;
+        if (r == 0)
+                make_chain(&g, head, spill, ret_chain);
+        return r;
+}
+
+int chain_gather_packed(const struct chain_source *source, unsigned n, uint16_t head, struct iovec *spill,
+                        struct chain *ret_chain, struct chain_fault *ret_fault)
+{
+        struct gathering g = { .source = source, .fault = ret_fault };
+        int r = gather_packed(&g, n);
+
+        if (r == 0)
+                make_chain(&g, head, spill, ret_chain);
+        return r;
 }
 
 /* The first part of a cursor, at most n bytes of it. */

@@ -25,7 +25,9 @@ struct chain_cursor {
 struct chain {
         struct vring *vring;
         uint16_t head;
-        bool taken; /* from its fetch until its used entry is published */
+        bool taken;    /* from its fetch until its used entry is published */
+        bool finished; /* IN_ORDER: done, but one before it is not */
+        uint32_t written; /* bytes, once finished */
         struct chain_cursor out; /* for the device to read */
         struct chain_cursor in;  /* for the device to write */
         const struct gpa_range *writes; /* `in` as it was taken, for the dirty log */
@@ -36,13 +38,17 @@ struct chain {
 /* Private copies while a chain is gathered; one per loop. */
 struct chain_scratch {
         struct iovec part[CHAIN_PARTS_MAX];
-        struct vring_desc table[CHAIN_DESCS_MAX];
+        union {
+                struct vring_desc table[CHAIN_DESCS_MAX];
+                struct vring_packed_desc packed_table[CHAIN_DESCS_MAX];
+        };
+        struct vring_packed_desc list[CHAIN_DESCS_MAX]; /* of a packed chain: what lies in its slots */
 };
 
 /* What a chain comes from. */
 struct chain_source {
         const struct guest_mem *mem;
-        const struct vring_desc *desc; /* in guest memory: read once */
+        const struct vring_desc *desc; /* in guest memory: read once; split rings only */
         uint32_t size;                 /* entries */
         bool indirect;                 /* INDIRECT_DESC was acked */
         struct chain_scratch *scratch;
@@ -63,6 +69,13 @@ struct chain_fault {
  */
 int chain_gather(const struct chain_source *source, uint16_t head, struct iovec *spill, struct chain *ret_chain,
                  struct chain_fault *ret_fault);
+
+/*
+ * The same for a packed chain, whose n (1..CHAIN_DESCS_MAX) descriptors were copied into the scratch list; the chain is
+ * known as `head` from then on (virtio 1.3, 2.8.5 to 2.8.7).
+ */
+int chain_gather_packed(const struct chain_source *source, unsigned n, uint16_t head, struct iovec *spill,
+                        struct chain *ret_chain, struct chain_fault *ret_fault);
 
 /* Copies n bytes out of the guest's part. -ENODATA: shorter, and nothing was consumed. */
 int chain_get(struct chain_cursor *from, void *to, uint64_t n);

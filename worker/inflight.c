@@ -15,9 +15,17 @@
 
 static const uint16_t version = 1;
 
-static uint64_t bytes_needed(const struct ipc_inflight *what)
+static uint64_t bytes_needed(const struct ipc_inflight *what, bool packed)
 {
-        return what->queues * vu_inflight_bytes(what->queue_size, false);
+        return what->queues * vu_inflight_bytes(what->queue_size, packed);
+}
+
+/* What is mapped: enough for either format, if there is so much; the rest of the area is no business of ours. */
+static uint64_t bytes_used(const struct ipc_inflight *what)
+{
+        uint64_t most = bytes_needed(what, true);
+
+        return what->size < most ? what->size : most;
 }
 
 static int area_check(const struct ipc_inflight *what, int fd)
@@ -26,7 +34,7 @@ static int area_check(const struct ipc_inflight *what, int fd)
         uint64_t end;
 
         if (what->queues == 0 || what->queues > VU_VRING_INDEX_MASK + 1 || what->queue_size == 0 ||
-            what->queue_size > VRING_SIZE_MAX || what->size < bytes_needed(what) || what->offset % 8)
+            what->queue_size > VRING_SIZE_MAX || what->size < bytes_needed(what, false) || what->offset % 8)
                 return -EINVAL;
         if (__builtin_add_overflow(what->offset, what->size, &end))
                 return -EINVAL;
@@ -39,18 +47,20 @@ int inflight_area_map(const struct ipc_inflight *what, int fd, struct inflight_a
 {
         uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE);
         uint64_t skip = what->offset % page;
-        size_t len = (size_t) (bytes_needed(what) + skip); /* the rest of the area is no business of ours */
         void *map;
+        size_t len;
         int r;
 
         r = area_check(what, fd);
         if (r < 0)
                 return r;
+        len = (size_t) (bytes_used(what) + skip);
         map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t) (what->offset - skip));
         if (map == MAP_FAILED)
                 return -errno;
         *ret_area = (struct inflight_area){ .base = (char *) map + skip, .map = map, .map_len = len,
-                                            .queues = what->queues, .queue_size = what->queue_size };
+                                            .len = bytes_used(what), .queues = what->queues,
+                                            .queue_size = what->queue_size };
         return 0;
 }
 
@@ -61,19 +71,29 @@ void inflight_area_done(struct inflight_area *area)
         *area = (struct inflight_area){ 0 };
 }
 
-int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight)
+int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed, void **ret_part)
 {
-        char *part;
+        uint64_t bytes = vu_inflight_bytes(area->queue_size, packed);
 
-        *ret_inflight = (struct inflight){ 0 };
+        *ret_part = NULL;
         if (!area->base)
                 return 0;
-        if (index >= area->queues || size > area->queue_size)
+        if (index >= area->queues || size > area->queue_size || area->queues * bytes > area->len)
                 return -EINVAL;
-        part = area->base + index * vu_inflight_bytes(area->queue_size, false);
-        *ret_inflight = (struct inflight){ .header = (void *) part, .size = (uint16_t) size,
-                                           .desc = (void *) (part + sizeof(struct vu_inflight_split)) };
+        *ret_part = area->base + index * bytes;
         return 0;
+}
+
+int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight)
+{
+        struct vu_inflight_split *header;
+        int r = inflight_part(area, index, size, false, (void **) &header);
+
+        *ret_inflight = (struct inflight){ 0 };
+        if (r == 0 && header)
+                *ret_inflight = (struct inflight){ .header = header, .size = (uint16_t) size,
+                                                   .desc = (void *) (header + 1) };
+        return r;
 }
 
 bool inflight_begun(const struct inflight *inflight)

@@ -1,5 +1,5 @@
 /*
- * In-flight tracking: which requests were taken and not completed, kept where a crash of ours cannot reach it
+ * In-flight tracking of split rings: which requests were taken and not completed, kept where a crash of ours cannot reach it
  * (vhost-user, "Inflight I/O tracking"). The front-end can write the area too: nothing read from it is believed.
  */
 #pragma once
@@ -15,6 +15,7 @@ struct inflight_area {
         char *base; /* NULL: no area, no tracking */
         void *map;
         size_t map_len;
+        uint64_t len; /* bytes from base */
         uint32_t queues, queue_size;
 };
 
@@ -30,7 +31,13 @@ struct inflight {
 int inflight_area_map(const struct ipc_inflight *what, int fd, struct inflight_area *ret_area);
 void inflight_area_done(struct inflight_area *area);
 
-/* The part of one vring of `size` entries; without an area, one that tracks nothing. -EINVAL: outside of the area. */
+/*
+ * Where the part of one vring of `size` entries begins, NULL without an area. -EINVAL: outside of the area, which may
+ * be large enough for one format of vrings and not for the other.
+ */
+int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed, void **ret_part);
+
+/* The same for split rings; without an area, one that tracks nothing. */
 int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight);
 
 /* Was it ever begun? */

@@ -56,8 +56,9 @@ static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chai
         struct chain *chain = request_of(vr, head);
         int r = -EPROTO;
 
+        chain->head = head;
         if (!chain->taken)
-                r = chain_gather(&source, head, vr->spill + head * (size_t) CHAIN_PARTS_MAX, chain, &fault);
+                r = vr->format->gather(vr, &source, vr->spill + head * (size_t) CHAIN_PARTS_MAX, chain, &fault);
         if (r == -EAGAIN) {
                 vring_stall(vr, fault.value, fault.access);
                 return r;
@@ -68,7 +69,10 @@ static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chai
         }
         chain->vring = vr;
         chain->taken = true;
+        chain->finished = false;
         vr->busy++;
+        if (vr->in_order)
+                vr->order[(vr->oldest + vr->n_order++) % vr->size] = head;
         *ret_chain = chain;
         return 0;
 }
@@ -89,8 +93,7 @@ static int vring_take(struct vring *vr, struct chain **ret_chain)
         r = vring_gather(vr, head, ret_chain);
         if (r < 0)
                 return r;
-        inflight_take(&vr->inflight, head);
-        vr->next_avail++;
+        vr->format->take(vr, head);
         return 0;
 }
 
@@ -106,8 +109,12 @@ static bool vring_serve_again(struct vring *vr)
         bool worked = false;
 
         while (vr->next_again < vr->n_again && vr->state != BROKEN && !vr->stalled) {
-                int r = vring_gather(vr, vr->again[vr->next_again], &chain);
+                uint16_t head = vr->again[vr->next_again];
+                int r;
 
+                if (vr->format->recall)
+                        vr->format->recall(vr, head);
+                r = vring_gather(vr, head, &chain);
                 if (r == -EAGAIN)
                         break;
                 vr->next_again++;
@@ -174,15 +181,39 @@ void vring_log_now(const struct vring *vr, uint64_t offset, uint64_t len)
 }
 
 /* A broken vring takes its results to the grave: its memory may be gone, and a successor repeats the requests. */
+static void vring_give_back(struct vring *vr, const struct chain *chain)
+{
+        if (vr->state != BROKEN)
+                vr->format->put(vr, chain->head, chain->written);
+        vr->done[vr->n_done++] = chain->head;
+}
+
+/* IN_ORDER: used in the order of the fetches, so those that overtook others wait for them (virtio 1.3, 2.6.9). */
+static void vring_give_back_in_order(struct vring *vr)
+{
+        while (vr->n_order) {
+                const struct chain *chain = request_of(vr, vr->order[vr->oldest]);
+
+                if (!chain->finished)
+                        return;
+                vr->oldest = (vr->oldest + 1) % vr->size;
+                vr->n_order--;
+                vring_give_back(vr, chain);
+        }
+}
+
 void chain_done(struct chain *chain, uint32_t written)
 {
         struct vring *vr = chain->vring;
 
         if (chain->n_writes) /* noted before the guest may hear of it */
                 dirty_log_mark_all(&vr->worker->dirty, chain->writes, chain->n_writes);
-        if (vr->state != BROKEN)
-                vr->format->put(vr, chain->head, written);
-        vr->done[vr->n_done++] = chain->head;
+        chain->written = written;
+        chain->finished = true;
+        if (vr->in_order)
+                vring_give_back_in_order(vr);
+        else
+                vring_give_back(vr, chain);
 }
 
 static void vring_release_done(struct vring *vr)
@@ -193,20 +224,13 @@ static void vring_release_done(struct vring *vr)
         vr->n_done = 0;
 }
 
-static void vring_publish_done(struct vring *vr)
-{
-        inflight_prepare(&vr->inflight, vr->done, vr->n_done);
-        vr->format->publish(vr);
-        inflight_settle(&vr->inflight, vr->done, vr->n_done, vr->used_idx);
-}
-
 bool vring_publish(struct vring *vr)
 {
         if (vr->n_done == 0 && !(vr->call_due && vr->attached))
                 return false;
         if (vr->state != BROKEN) {
                 if (vr->n_done)
-                        vring_publish_done(vr);
+                        vr->format->publish(vr);
                 if (vr->log_ring || vr->worker->dirty.data)
                         call_fire(vr->worker->dirty.call.num);
                 if (vr->format->wants_call(vr) || vr->call_due)

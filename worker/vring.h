@@ -6,6 +6,7 @@
 
 #include "chain.h"
 #include "inflight.h"
+#include "inflight_packed.h"
 #include "vring_state.h"
 
 enum { VRING_BUDGET = 256 }; /* requests taken in one round, so that one vring cannot starve the rest */
@@ -13,6 +14,19 @@ enum { VRING_BUDGET = 256 }; /* requests taken in one round, so that one vring c
 struct loop;
 struct worker;
 struct vring_format;
+
+/* What only a packed ring has (vring_packed.c). */
+struct packed_ring {
+        struct vring_packed_desc *desc; /* these three in guest memory */
+        struct vring_packed_event *driver, *device;
+        struct gpa desc_gpa, device_gpa;
+        struct packed_position avail, used; /* next to fetch; next used entry to write, visible or not */
+        struct inflight_packed track;
+        unsigned listed;      /* descriptors in the loop's scratch list: the chain under way */
+        unsigned unsignalled; /* slots used since the last question whether to call */
+        bool batch;           /* used entries are written that the first one's flags still hide */
+        uint16_t batch_slot, batch_flags; /* the first one's */
+};
 
 struct vring {
         uint32_t index;
@@ -27,7 +41,8 @@ struct vring {
         struct vring_desc *desc; /* these three in guest memory */
         struct vring_avail *avail;
         struct vring_used *used;
-        bool event_idx, indirect;
+        struct packed_ring packed;
+        bool event_idx, indirect, in_order;
         bool log_ring;     /* what is written into the ring is noted in the dirty log */
         struct gpa log_at; /* of the used ring, for that */
 
@@ -59,6 +74,9 @@ struct vring {
         unsigned n_done;
         uint16_t *again; /* heads to submit again after a resume */
         unsigned n_again, next_again;
+        uint16_t *order; /* in_order: a ring of the heads in flight as they were fetched */
+        unsigned oldest, n_order;
+        struct inflight_slot *slots; /* for packed.track */
 
         struct inflight inflight;
         struct fd kick, call, err;
@@ -71,16 +89,32 @@ struct vring_format {
         /* Finds the parts in guest memory, by vring_span(). -EFAULT, -EINVAL; -EAGAIN: the vring stalls. */
         int (*resolve)(struct vring *vr);
 
-        /* The used index as the guest sees it. */
-        uint16_t (*used)(const struct vring *vr);
+        /*
+         * Finds where to go on, in the in-flight area and the ring, or begins anew at the base that the front-end
+         * names; fills `again`. -EINVAL: no base is so, or no room in the area; -EPROTO: the area contradicts itself.
+         */
+        int (*position)(struct vring *vr, const struct ipc_vring_start *what);
 
-        /* Fetches the next head, without consuming it. -EAGAIN: none; -EPROTO, *ret_fault says why. */
+        /* The base as SET_VRING_BASE encodes it. */
+        uint32_t (*base)(const struct vring *vr);
+
+        /* Fetches the next head, without consuming it. -EAGAIN: none; else malformed, *ret_fault says why. */
         int (*next)(struct vring *vr, uint16_t *ret_head, struct chain_fault *ret_fault);
+
+        /* Gets ready to gather a head that a predecessor had taken. NULL: nothing to do. */
+        void (*recall)(struct vring *vr, uint16_t head);
+
+        /* Turns what next() or recall() has found into a chain. -errno: malformed, *ret_fault says how. */
+        int (*gather)(struct vring *vr, const struct chain_source *source, struct iovec *spill,
+                      struct chain *chain, struct chain_fault *ret_fault);
+
+        /* Consumes what next() has found: it is in flight now. */
+        void (*take)(struct vring *vr, uint16_t head);
 
         /* Writes a used entry, still invisible. */
         void (*put)(struct vring *vr, uint16_t head, uint32_t written);
 
-        /* Makes the used entries visible. */
+        /* Makes the used entries visible, which are those of done[]. */
         void (*publish)(struct vring *vr);
 
         /* Does the guest want a call for what was published since the last question? Full barrier. */
@@ -94,9 +128,12 @@ struct vring_format {
 
         /* Is there something to fetch? One load. */
         bool (*pending)(const struct vring *vr);
+
+        /* Notes all that the format ever writes into the ring, if that is logged. */
+        void (*log_all)(const struct vring *vr);
 };
 
-extern const struct vring_format vring_split;
+extern const struct vring_format vring_split, vring_packed;
 
 /* Not started, no descriptors. */
 void vring_init(struct vring *vr, struct worker *worker, struct loop *loop, uint32_t index);

@@ -28,7 +28,8 @@ static int vring_make_room(struct vring *vr)
         size_t stride = align_up(vr->worker->device->request_bytes, 64);
         size_t requests = vr->size * stride, heads = align_up(vr->size * sizeof(uint16_t), 64);
         size_t parts = vr->size * (size_t) CHAIN_PARTS_MAX;
-        size_t len = requests + 2 * heads + parts * (sizeof(*vr->spill) + sizeof(*vr->writes));
+        size_t slots = align_up(vr->size * sizeof(struct inflight_slot), 64);
+        size_t len = requests + 3 * heads + slots + parts * (sizeof(*vr->spill) + sizeof(*vr->writes));
         char *room = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
         if (room == MAP_FAILED)
@@ -39,7 +40,9 @@ static int vring_make_room(struct vring *vr)
         vr->stride = stride;
         vr->done = (uint16_t *) (room + requests);
         vr->again = (uint16_t *) (room + requests + heads);
-        vr->spill = (struct iovec *) (room + requests + 2 * heads);
+        vr->order = (uint16_t *) (room + requests + 2 * heads);
+        vr->slots = (struct inflight_slot *) (room + requests + 3 * heads);
+        vr->spill = (struct iovec *) (room + requests + 3 * heads + slots);
         vr->writes = (struct gpa_range *) (vr->spill + parts);
         return 0;
 }
@@ -56,33 +59,11 @@ static void vring_clear(struct vring *vr)
                 munmap(vr->room, vr->room_len);
         vr->room = NULL;
         vr->inflight = (struct inflight){ 0 };
+        vr->packed.track = (struct inflight_packed){ 0 };
+        vr->n_order = vr->oldest = 0;
         vr->n_done = vr->busy = vr->n_again = vr->next_again = 0;
         vr->kicked = vr->call_due = vr->drains = vr->attached = vr->positioned = vr->stalled = vr->dormant =
                 false;
-}
-
-/* Where to go on: from the in-flight area and the ring, or from the base that the front-end names. */
-static int vring_find_position(struct vring *vr, const struct ipc_vring_start *what)
-{
-        uint16_t used = vr->format->used(vr);
-        int r = inflight_of(&vr->worker->area, vr->index, vr->size, &vr->inflight);
-
-        if (r < 0)
-                return r;
-        vr->next_avail = (uint16_t) what->base;
-        if (what->resume && inflight_begun(&vr->inflight)) {
-                r = inflight_resume(&vr->inflight, used, vr->again, &vr->n_again);
-                if (r < 0)
-                        return r;
-                vr->next_avail = used + (uint16_t) vr->n_again;
-        } else {
-                inflight_begin(&vr->inflight, used);
-        }
-        vr->seen_avail = vr->next_avail;
-        vr->used_idx = used;
-        vr->signalled_valid = false;
-        vr->call_due = what->resume;
-        return 0;
 }
 
 static int vring_adopt_kick(struct vring *vr)
@@ -124,7 +105,7 @@ int vring_attach(struct vring *vr)
         if (r == -EAGAIN)
                 return 0;
         if (r == 0 && !vr->positioned)
-                r = vring_find_position(vr, &vr->start);
+                r = vr->format->position(vr, &vr->start);
         if (r < 0)
                 return r;
         vr->attached = vr->positioned = true;
@@ -136,18 +117,23 @@ int vring_attach(struct vring *vr)
 
 static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
 {
+        uint64_t acked = vr->worker->acked;
+        bool packed = acked & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
         int r;
 
-        if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (what->size & (what->size - 1)))
+        if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (!packed && what->size & (what->size - 1)))
                 return -EINVAL;
         vr->start = *what;
+        vr->format = packed ? &vring_packed : &vring_split;
         vr->size = what->size;
         vr->desc_at = (struct uva){ what->desc };
         vr->avail_at = (struct uva){ what->avail };
         vr->used_at = (struct uva){ what->used };
-        vr->next_avail = (uint16_t) what->base;
-        vr->event_idx = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
-        vr->indirect = vr->worker->acked & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
+        vr->event_idx = acked & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
+        vr->indirect = acked & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
+        vr->in_order = acked & VIRTIO_BIT(VIRTIO_F_IN_ORDER);
+        vr->signalled_valid = false;
+        vr->call_due = what->resume;
         r = vring_make_room(vr);
         if (r == 0)
                 r = vring_attach(vr);
@@ -192,9 +178,11 @@ void vring_resume(struct vring *vr)
 
 uint32_t vring_stop(struct vring *vr)
 {
+        if (vr->positioned)
+                vr->start.base = vr->format->base(vr);
         vring_clear(vr);
         vring_turn(vr, VRING_STOP);
-        return vr->next_avail;
+        return vr->start.base;
 }
 
 void vring_enable(struct vring *vr, bool enabled)
@@ -255,7 +243,7 @@ void vring_set_log(struct vring *vr, uint32_t flags, uint64_t log)
         vr->log_ring = flags & VU_VRING_F_LOG;
         vr->log_at = vr->worker->mem.iotlb ? vr->used_gpa : (struct gpa){ log };
         if (vr->attached)
-                vring_log_write(vr, 0, vring_used_bytes(vr->size));
+                vr->format->log_all(vr);
 }
 
 void vring_retry(struct vring *vr, uint64_t iova, uint64_t last)

@@ -52,9 +52,30 @@ static int split_resolve(struct vring *vr)
         return 0;
 }
 
-static uint16_t split_used(const struct vring *vr)
+static int split_position(struct vring *vr, const struct ipc_vring_start *what)
 {
-        return load(&vr->used->idx, __ATOMIC_RELAXED);
+        uint16_t used = load(&vr->used->idx, __ATOMIC_RELAXED);
+        int r = inflight_of(&vr->worker->area, vr->index, vr->size, &vr->inflight);
+
+        if (r < 0)
+                return r;
+        vr->next_avail = (uint16_t) what->base;
+        if (what->resume && inflight_begun(&vr->inflight)) {
+                r = inflight_resume(&vr->inflight, used, vr->again, &vr->n_again);
+                if (r < 0)
+                        return r;
+                vr->next_avail = used + (uint16_t) vr->n_again;
+        } else {
+                inflight_begin(&vr->inflight, used);
+        }
+        vr->seen_avail = vr->next_avail;
+        vr->used_idx = used;
+        return 0;
+}
+
+static uint32_t split_base(const struct vring *vr)
+{
+        return vr->next_avail;
 }
 
 /* The acquire pairs with the driver's barrier between its ring entries and avail.idx. */
@@ -90,6 +111,19 @@ static int split_next(struct vring *vr, uint16_t *ret_head, struct chain_fault *
         return 0;
 }
 
+static int split_gather(struct vring *vr, const struct chain_source *source, struct iovec *spill,
+                        struct chain *chain, struct chain_fault *ret_fault)
+{
+        (void) vr;
+        return chain_gather(source, chain->head, spill, chain, ret_fault);
+}
+
+static void split_take(struct vring *vr, uint16_t head)
+{
+        inflight_take(&vr->inflight, head);
+        vr->next_avail++;
+}
+
 static void split_put(struct vring *vr, uint16_t head, uint32_t written)
 {
         uint16_t slot = slot_of(vr, vr->used_idx++);
@@ -103,8 +137,10 @@ static void split_put(struct vring *vr, uint16_t head, uint32_t written)
 /* The release pairs with the driver's barrier between used.idx and the entries. */
 static void split_publish(struct vring *vr)
 {
+        inflight_prepare(&vr->inflight, vr->done, vr->n_done);
         store(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
         vring_log_write(vr, offsetof(struct vring_used, idx), sizeof(le16));
+        inflight_settle(&vr->inflight, vr->done, vr->n_done, vr->used_idx);
 }
 
 /* The fence pairs with the driver's, between its store of used_event or avail.flags and its load of used.idx. */
@@ -158,15 +194,24 @@ static bool split_pending(const struct vring *vr)
         return load(&vr->avail->idx, __ATOMIC_RELAXED) != vr->next_avail;
 }
 
+static void split_log_all(const struct vring *vr)
+{
+        vring_log_write(vr, 0, vring_used_bytes(vr->size));
+}
+
 const struct vring_format vring_split = {
         .name = "split",
         .resolve = split_resolve,
-        .used = split_used,
+        .position = split_position,
+        .base = split_base,
         .next = split_next,
+        .gather = split_gather,
+        .take = split_take,
         .put = split_put,
         .publish = split_publish,
         .wants_call = split_wants_call,
         .ask_kicks = split_ask_kicks,
         .refuse_kicks = split_refuse_kicks,
         .pending = split_pending,
+        .log_all = split_log_all,
 };

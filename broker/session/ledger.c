@@ -123,10 +123,20 @@ uint64_t ledger_gpa_end(const struct ledger *ledger)
         return end;
 }
 
+bool ledger_packed(const struct ledger *ledger)
+{
+        return ledger->features & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+}
+
 bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring)
 {
         if (ledger->iommu)
                 return true;
+        if (ledger_packed(ledger))
+                return ledger_has_uva(ledger, vring->addr.desc,
+                                      vring->size * (uint64_t) sizeof(struct vring_packed_desc)) &&
+                       ledger_has_uva(ledger, vring->addr.avail, sizeof(struct vring_packed_event)) &&
+                       ledger_has_uva(ledger, vring->addr.used, sizeof(struct vring_packed_event));
         return ledger_has_uva(ledger, vring->addr.desc, vring_desc_bytes(vring->size)) &&
                ledger_has_uva(ledger, vring->addr.avail, vring_avail_bytes(vring->size)) &&
                ledger_has_uva(ledger, vring->addr.used, vring_used_bytes(vring->size));

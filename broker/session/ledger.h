@@ -27,6 +27,7 @@ struct ledger_vring {
         enum ledger_vring_state state;
         bool enabled;
         bool has_addr;
+        bool has_base; /* else it begins where a new ring does */
         bool broke;    /* told so by the worker since the last start was proposed */
         bool drained;  /* stopped since the in-flight area was set: nothing of it is in there */
         uint32_t size; /* entries; 0: not set */
@@ -95,7 +96,10 @@ void ledger_drop_regions(struct ledger *ledger);
 /* Does [uva, uva + bytes) lie in one region? */
 bool ledger_has_uva(const struct ledger *ledger, uint64_t uva, uint64_t bytes);
 
-/* Do all parts of the vring lie in memory, as far as we can tell? (virtio 1.3, 2.7.2) */
+/* Are the vrings packed ones? */
+bool ledger_packed(const struct ledger *ledger);
+
+/* Do all parts of the vring lie in memory, as far as we can tell? (virtio 1.3, 2.7.2 and 2.8.10) */
 bool ledger_vring_in_memory(const struct ledger *ledger, const struct ledger_vring *vring);
 
 /* One past the highest guest physical address; 0: no memory. */

@@ -154,7 +154,7 @@ static int reset_done(struct session *s, struct vu_msg *m, uint64_t value)
                 vring->state = VRING_STOPPED;
                 vring->enabled = false;
                 vring->drained = true;
-                vring->base = 0;
+                vring->has_base = false;
                 fd_close(&vring->kick);
         }
         return 0;

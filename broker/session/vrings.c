@@ -14,7 +14,13 @@
 
 static bool is_packed(const struct session *s)
 {
-        return s->ledger.features & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+        return ledger_packed(&s->ledger);
+}
+
+/* Where the vring begins: as last set or stopped, else as a new ring does. */
+static uint32_t base_of(const struct session *s, const struct ledger_vring *vring)
+{
+        return vring->has_base ? vring->base : is_packed(s) ? VRING_PACKED_BASE_FRESH : 0;
 }
 
 /* The vring that a message is about, or NULL and the reason is noted. */
@@ -27,6 +33,12 @@ static struct ledger_vring *vring_of(struct session *s, uint64_t index)
         return vring;
 }
 
+static void enter_base(struct ledger_vring *vring, uint32_t base)
+{
+        vring->base = base;
+        vring->has_base = true;
+}
+
 /* The worker has drained it: enters the base. -EPROTO: no base is so. */
 static int enter_stop(struct session *s, uint32_t index, uint64_t base)
 {
@@ -37,7 +49,7 @@ static int enter_stop(struct session *s, uint32_t index, uint64_t base)
                 return session_fail(s, -EPROTO, "vring %u: no base", index);
         }
         if (vring->state != VRING_STOPPED) /* a successor need not know the base of what its predecessor broke */
-                vring->base = (uint32_t) base;
+                enter_base(vring, (uint32_t) base);
         vring->state = VRING_STOPPED;
         vring->drained = true;
         fd_close(&vring->kick);
@@ -84,7 +96,7 @@ int set_vring_base(struct session *s, struct vu_msg *m)
                 return session_fail(s, -EINVAL, "vring %u: base 0x%x", m->vring.index, m->vring.num);
         if (vring->state != VRING_STOPPED)
                 return vring_stop_first(s, m->vring.index);
-        vring->base = m->vring.num;
+        enter_base(vring, m->vring.num);
         return 0;
 }
 
@@ -135,7 +147,7 @@ int set_vring_addr(struct session *s, struct vu_msg *m)
 static int reply_base(struct session *s, uint32_t index)
 {
         struct ledger_vring *vring = &s->ledger.vring[index];
-        struct vu_vring_state state = { .index = index, .num = vring->base };
+        struct vu_vring_state state = { .index = index, .num = base_of(s, vring) };
 
         fd_close(&vring->kick);
         fd_close(&vring->call);
@@ -237,6 +249,17 @@ int set_vring_err(struct session *s, struct vu_msg *m)
         return set_fd(s, m, IPC_ERR);
 }
 
+/* Both halves name a slot; an upper half of 0 says nothing, for some front-ends send none. */
+static int check_packed_base(struct session *s, uint32_t index)
+{
+        const struct ledger_vring *vring = &s->ledger.vring[index];
+        uint32_t base = base_of(s, vring), slots = ~VRING_PACKED_BASE_FRESH; /* without the wrap counters */
+
+        if ((base & slots & UINT16_MAX) >= vring->size || (base & slots) >> 16 >= vring->size)
+                return session_fail(s, -EINVAL, "vring %u of %u: base 0x%x", index, vring->size, base);
+        return 0;
+}
+
 static int check_start(struct session *s, uint32_t index)
 {
         const struct ledger_vring *vring = &s->ledger.vring[index];
@@ -252,10 +275,11 @@ static int check_start(struct session *s, uint32_t index)
                                     "vring %u: desc 0x%" PRIx64 ", avail 0x%" PRIx64 ", used 0x%" PRIx64
                                     ", size %u: not in memory", index, vring->addr.desc, vring->addr.avail,
                                     vring->addr.used, vring->size);
-        if (fd_has(&area->fd) && (index >= area->queues || vring->size > area->queue_size))
-                return session_fail(s, -ENOSPC, "vring %u of %u: in-flight area for %u of %u", index, vring->size,
-                                    area->queues, area->queue_size);
-        return 0;
+        if (fd_has(&area->fd) && (index >= area->queues || vring->size > area->queue_size ||
+                                  area->size < area->queues * vu_inflight_bytes(area->queue_size, is_packed(s))))
+                return session_fail(s, -ENOSPC, "vring %u of %u: in-flight area of %" PRIu64 " bytes for %u of %u",
+                                    index, vring->size, area->size, area->queues, area->queue_size);
+        return is_packed(s) ? check_packed_base(s, index) : 0;
 }
 
 static int started(struct session *s, struct vu_msg *m, uint64_t value)
@@ -283,6 +307,7 @@ static int start(struct session *s, struct vu_msg *m, struct ledger_vring *vring
         if (!fd_has(&s->ledger.inflight.fd))
                 return inflight_own_first(s);
         vring->broke = false;
+        enter_base(vring, base_of(s, vring));
         proposal_vring_start(&proposal, vring, index_of(m), m->n_fds ? m->fd[0].num : -1, is_resumed(s, vring));
         return link_propose(s, &proposal, started);
 }

@@ -20,7 +20,7 @@ struct load {
         const char *socket;
         unsigned queues, depth, block, seconds, writes; /* writes: percent */
         uint64_t size;                                  /* bytes used of the disk; 0: all */
-        bool poll, verify, direct;
+        bool poll, verify, direct, packed;
 };
 
 struct lane { /* a queue and its thread */
@@ -212,6 +212,7 @@ static int run(const struct load *load)
         unsigned n = 0;
         int r;
 
+        options.packed = load->packed;
         options.mem_bytes += (uint64_t) load->queues * load->depth * (load->block + 8192);
         r = lanes ? fe_device_start(load->socket, &options, &device) : -ENOMEM;
         if (r) {
@@ -239,9 +240,9 @@ static int run(const struct load *load)
 static const char usage[] =
         "blk-load --socket=PATH [--queues=1] [--depth=32] [--block=4096] [--seconds=5] [--writes=PERCENT] "
         "[--size=BYTES]\n"
-        "         [--poll] [--direct] [--verify]\n"
+        "         [--poll] [--direct] [--packed] [--verify]\n"
         "Random requests to a vhost-user block device. --poll: look for completions without sleeping; --direct: no\n"
-        "indirect descriptors; --verify: overwrites the disk and checks all that is read.\n";
+        "indirect descriptors; --packed: packed rings; --verify: overwrites the disk and checks all that is read.\n";
 
 static int parse(int argc, char **argv, struct load *load)
 {
@@ -255,6 +256,7 @@ static int parse(int argc, char **argv, struct load *load)
                 { "size",    required_argument, NULL, 'z'},
                 { "poll",    no_argument,       NULL, 'p'},
                 { "direct",  no_argument,       NULL, 'i'},
+                { "packed",  no_argument,       NULL, 'k'},
                 { "verify",  no_argument,       NULL, 'v'},
                 { NULL,      0,                 NULL, 0  },
         };
@@ -274,6 +276,8 @@ static int parse(int argc, char **argv, struct load *load)
                         load->poll = true;
                 else if (c == 'i')
                         load->direct = true;
+                else if (c == 'k')
+                        load->packed = true;
                 else if (c == 'v')
                         load->verify = true;
                 else if (c < (int) ARRAY_SIZE(numbers) && numbers[c])

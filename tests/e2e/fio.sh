@@ -1,12 +1,13 @@
 #!/bin/bash
-# fio writes and verifies at random over four queues at once. Usage: fio.sh [ENGINE]
+# fio writes and verifies at random over four queues at once. Usage: fio.sh [ENGINE [packed]]
 . "$(dirname "$0")/lib.sh"
 
 engine=${1:-auto}
+packed=${2:+,packed=on}
 e2e_begin
 if [ "$engine" = auto ]; then set --; else set -- --set Block.Engine="$engine"; fi
 backend_block disk "$(image disk 64M)" "$@"
-guest_start vm 4 fio $(disk disk 4)
+guest_start vm 4 fio $(disk disk 4)$packed
 equal "the guest uses four queues" "$(guest vm 'ls /sys/block/vda/mq | wc -l')" 4
 check "fio finds every block as written" guest vm \
         'fio --name=verify --filename=/dev/vda --size=8M --offset_increment=8M --numjobs=4 --bsrange=4k-32k --rw=randrw

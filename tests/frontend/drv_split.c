@@ -175,6 +175,27 @@ static void split_want_calls(struct drv_vring *v, bool on)
         __atomic_thread_fence(__ATOMIC_SEQ_CST); /* partner: the device's fence between used.idx and used_event */
 }
 
+static uint32_t split_base(const struct drv_vring *v)
+{
+        return ((const struct drv_split *) v)->shown;
+}
+
+static uint32_t split_used_base(const struct drv_vring *v)
+{
+        return le16toh(((const struct drv_split *) v)->used->idx);
+}
+
+static void split_rebase(struct drv_vring *v, uint16_t idx)
+{
+        struct drv_split *s = drv_split_of(v);
+
+        s->avail_idx = s->shown = s->used_idx = idx;
+        s->avail->idx = htole16(idx);
+        s->used->idx = htole16(idx);
+        if (v->event_idx)
+                *drv_split_used_event(s) = *drv_split_avail_event(s) = htole16(idx);
+}
+
 static void split_free(struct drv_vring *v)
 {
         struct drv_split *s = drv_split_of(v);
@@ -189,28 +210,22 @@ static const struct drv_format split_format = {
         .pop = split_pop,
         .pending = split_pending,
         .want_calls = split_want_calls,
+        .base = split_base,
+        .used_base = split_used_base,
+        .rebase = split_rebase,
         .free = split_free,
 };
-
-static int place_part(struct fe_mem *mem, struct drv_place place, uint64_t size, uint64_t align, struct fe_buf *ret)
-{
-        int r = fe_mem_alloc(mem, place.region, size + place.skew * align, place.skew ? 4096 : align, ret);
-
-        ret->at += place.skew * align;
-        ret->gpa += place.skew * align;
-        return r;
-}
 
 static int place_ring(struct drv_split *s, struct drv_place place)
 {
         struct drv_vring *v = &s->base;
         struct fe_buf desc, avail, used;
-        int r = place_part(v->mem, place, vring_desc_bytes(v->size), 16, &desc);
+        int r = drv_place_part(v->mem, place, vring_desc_bytes(v->size), 16, &desc);
 
         if (!r)
-                r = place_part(v->mem, place, vring_avail_bytes(v->size), 2, &avail);
+                r = drv_place_part(v->mem, place, vring_avail_bytes(v->size), 2, &avail);
         if (!r)
-                r = place_part(v->mem, place, vring_used_bytes(v->size), 4, &used);
+                r = drv_place_part(v->mem, place, vring_used_bytes(v->size), 4, &used);
         if (r)
                 return r;
         v->desc = desc.gpa;
@@ -253,15 +268,4 @@ int drv_split_new(struct fe_mem *mem, struct drv_place place, uint32_t index, ui
                 s->desc[i].next = htole16(i + 1 < size ? i + 1 : 0);
         *ret_vring = &s->base;
         return 0;
-}
-
-void drv_split_rebase(struct drv_vring *v, uint16_t idx)
-{
-        struct drv_split *s = drv_split_of(v);
-
-        s->avail_idx = s->shown = s->used_idx = idx;
-        s->avail->idx = htole16(idx);
-        s->used->idx = htole16(idx);
-        if (v->event_idx)
-                *drv_split_used_event(s) = *drv_split_avail_event(s) = htole16(idx);
 }

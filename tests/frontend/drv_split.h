@@ -26,21 +26,12 @@ struct drv_split {
         struct drv_split_head *head; /* [size] */
 };
 
-/* Where a ring may lie, for layouts that only just obey the alignment of the standard. */
-struct drv_place {
-        unsigned region;
-        unsigned skew; /* units of the minimal alignment by which each part is moved */
-};
-
 /* A ring with all its eventfds, in memory taken from mem; freed by drv_free. -ENOSPC, -errno. */
 int drv_split_new(struct fe_mem *mem, struct drv_place place, uint32_t index, uint32_t size, bool event_idx,
                   struct drv_vring **ret_vring);
 
 /* The split ring behind the interface. */
 struct drv_split *drv_split_of(struct drv_vring *v);
-
-/* Makes an idle ring begin anew at a position, as after a reset; for SET_VRING_BASE other than 0. */
-void drv_split_rebase(struct drv_vring *v, uint16_t idx);
 
 /* Shows a head to the device that was written by hand into desc[]; takes no notice of it otherwise. */
 void drv_split_show(struct drv_split *s, uint16_t head);

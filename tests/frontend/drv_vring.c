@@ -88,6 +88,30 @@ void drv_want_calls(struct drv_vring *v, bool on)
         v->format->want_calls(v, on);
 }
 
+uint32_t drv_base(const struct drv_vring *v)
+{
+        return v->format->base(v);
+}
+
+uint32_t drv_used_base(const struct drv_vring *v)
+{
+        return v->format->used_base(v);
+}
+
+void drv_rebase(struct drv_vring *v, uint16_t at)
+{
+        v->format->rebase(v, at);
+}
+
+int drv_place_part(struct fe_mem *mem, struct drv_place place, uint64_t size, uint64_t align, struct fe_buf *ret)
+{
+        int r = fe_mem_alloc(mem, place.region, size + place.skew * align, place.skew ? 4096 : align, ret);
+
+        ret->at += place.skew * align;
+        ret->gpa += place.skew * align;
+        return r;
+}
+
 void drv_free(struct drv_vring *v)
 {
         if (!v)

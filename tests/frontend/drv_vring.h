@@ -1,6 +1,6 @@
 /*
  * The driver's side of a virtqueue, whatever its format: give the device a chain, kick, wait, take it back.
- * A format (drv_split, later drv_packed) is a const struct of functions behind it.
+ * A format (drv_split, drv_packed) is a const struct of functions behind it.
  */
 #pragma once
 
@@ -35,7 +35,16 @@ struct drv_format {
         int (*pop)(struct drv_vring *v, struct drv_used *ret_used);
         bool (*pending)(const struct drv_vring *v);
         void (*want_calls)(struct drv_vring *v, bool on);
+        uint32_t (*base)(const struct drv_vring *v);
+        uint32_t (*used_base)(const struct drv_vring *v);
+        void (*rebase)(struct drv_vring *v, uint16_t at);
         void (*free)(struct drv_vring *v);
+};
+
+/* Where a ring may lie, for layouts that only just obey the alignment of the standard. */
+struct drv_place {
+        unsigned region;
+        unsigned skew; /* units of the minimal alignment by which each part is moved */
 };
 
 struct drv_vring {
@@ -75,8 +84,16 @@ int drv_take(struct drv_vring *v, int timeout_ms, struct drv_used *ret_used);
 /* Asks the device to call or (busy polling) not to. drv_wait asks by itself. */
 void drv_want_calls(struct drv_vring *v, bool on);
 
+/* As in SET_VRING_BASE: where a device is that has used all that it was shown; where it was when it died. */
+uint32_t drv_base(const struct drv_vring *v);
+uint32_t drv_used_base(const struct drv_vring *v);
+
+/* Makes an idle ring begin anew as if `at` descriptors had been used in it, as after a reset. */
+void drv_rebase(struct drv_vring *v, uint16_t at);
+
 /* Closes the eventfds and frees it; its guest memory stays with fe_mem. NULL is harmless. */
 void drv_free(struct drv_vring *v);
 
-/* For formats: makes the three eventfds. */
+/* For formats: makes the three eventfds; takes memory for a part of a ring. */
 int drv_vring_init(struct drv_vring *v);
+int drv_place_part(struct fe_mem *mem, struct drv_place place, uint64_t size, uint64_t align, struct fe_buf *ret);

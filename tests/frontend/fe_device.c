@@ -13,10 +13,12 @@
          VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS) | \
          VIRTIO_BIT(VU_PF_DEVICE_STATE))
 
-/* Device bits, and what drv_split can do. */
+/* Device bits, and what the drivers of rings can do. */
 #define FE_FEATURES_KNOWN                                                                                              \
         (UINT64_C(0xffffff) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |                    \
          VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) | VIRTIO_BIT(VIRTIO_F_VERSION_1))
+
+#define FE_FEATURES_OF_RINGS (VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_IN_ORDER))
 
 static const struct fe_options fe_defaults = { 0 };
 
@@ -29,7 +31,9 @@ static void fill_options(struct fe_options *o)
 {
         o->queues = o->queues ? o->queues : 1;
         o->queue_size = o->queue_size ? o->queue_size : 128;
-        o->features = o->features ? o->features : FE_FEATURES_KNOWN;
+        o->features = (o->features ? o->features : FE_FEATURES_KNOWN) & ~FE_FEATURES_OF_RINGS;
+        o->features |= o->packed ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0;
+        o->features |= o->in_order ? VIRTIO_BIT(VIRTIO_F_IN_ORDER) : 0;
         o->protocol_features = o->protocol_features ? o->protocol_features : FE_PROTOCOL_KNOWN;
         o->mem_bytes = o->mem_bytes ? o->mem_bytes : 32 << 20;
         o->mem_gpa = o->mem_gpa ? o->mem_gpa : 1 << 20;
@@ -89,14 +93,16 @@ int fe_device_vrings(struct fe_device *device)
         const struct fe_options *o = &device->options;
         struct drv_place place = { .region = 0, .skew = o->skew };
         bool event_idx = device->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
+        bool packed = device->features & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
         int r = 0;
 
         if (o->queues > FE_VRINGS_MAX)
                 return -E2BIG;
         while (!r && device->n < o->queues) {
-                r = drv_split_new(device->mem, place, device->n, o->queue_size, event_idx, &device->vring[device->n]);
+                r = (packed ? drv_packed_new : drv_split_new)(device->mem, place, device->n, o->queue_size, event_idx,
+                                                              &device->vring[device->n]);
                 if (!r)
-                        drv_split_rebase(device->vring[device->n++], o->base);
+                        drv_rebase(device->vring[device->n++], o->base);
         }
         return r;
 }
@@ -143,12 +149,12 @@ int fe_device_start_vring(struct fe_device *device, unsigned index, uint32_t bas
         return r ? r : fe_set_vring_fd(conn, VU_SET_VRING_KICK, index, v->kick.num);
 }
 
-int fe_device_start_vrings(struct fe_device *device, uint32_t base)
+int fe_device_start_vrings(struct fe_device *device)
 {
         int r = 0;
 
         for (unsigned i = 0; i < device->n && !r; i++)
-                r = fe_device_start_vring(device, i, base);
+                r = fe_device_start_vring(device, i, drv_base(device->vring[i]));
         if (device->options.disabled || !(device->features & VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)))
                 return r;
         for (unsigned i = 0; i < device->n && !r; i++)
@@ -174,7 +180,7 @@ int fe_device_start_on(struct fe_conn conn, const struct fe_options *options, st
         if (!r)
                 r = fe_device_send_memory(d);
         if (!r)
-                r = fe_device_start_vrings(d, d->options.base);
+                r = fe_device_start_vrings(d);
         if (r)
                 fe_device_drop(d);
         return r;
@@ -205,7 +211,7 @@ int fe_device_reconnect(struct fe_device *device, const char *path)
         if (r)
                 return r;
         for (unsigned i = 0; i < device->n && !r; i++)
-                r = fe_device_start_vring(device, i, le16toh(drv_split_of(device->vring[i])->used->idx));
+                r = fe_device_start_vring(device, i, drv_used_base(device->vring[i]));
         for (unsigned i = 0; i < device->n && !r; i++)
                 r = fe_set_vring_enable(&device->conn, i, true);
         return r;
@@ -218,7 +224,7 @@ int fe_device_stop(struct fe_device *device)
 
         for (unsigned i = 0; i < device->n && !r; i++) {
                 r = fe_get_vring_base(&device->conn, i, &base);
-                if (!r && base != drv_split_of(device->vring[i])->shown)
+                if (!r && base != drv_base(device->vring[i]))
                         r = -EBADE;
         }
         fe_device_drop(device);

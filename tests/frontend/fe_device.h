@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "drv_packed.h"
 #include "drv_split.h"
 #include "fe_msg.h"
 
@@ -20,9 +21,11 @@ struct fe_options {
         bool adjoining;             /* two_regions: right behind the first one in gpa, elsewhere in uva */
         bool mem_table;             /* SET_MEM_TABLE even where ADD_MEM_REG is possible */
         bool no_inflight;           /* do not set up an in-flight area */
+        bool packed;                /* packed rings, if offered */
+        bool in_order;              /* ack IN_ORDER, if offered */
         bool disabled;              /* leave the vrings disabled */
         unsigned skew;              /* struct drv_place */
-        uint16_t base;              /* where the rings begin */
+        uint16_t base;              /* where the rings begin: drv_rebase() */
 };
 
 struct fe_device {
@@ -52,8 +55,8 @@ int fe_device_vrings(struct fe_device *device);      /* makes the rings */
 int fe_device_inflight(struct fe_device *device);    /* GET and SET_INFLIGHT_FD, if negotiated */
 int fe_device_start_vring(struct fe_device *device, unsigned index, uint32_t base); /* NUM BASE ADDR CALL ERR KICK */
 
-/* All vrings: started at `base`, enabled unless options.disabled. */
-int fe_device_start_vrings(struct fe_device *device, uint32_t base);
+/* All vrings: started where the driver is, enabled unless options.disabled. */
+int fe_device_start_vrings(struct fe_device *device);
 
 /* The addresses of a vring as SET_VRING_ADDR wants them. */
 struct vu_vring_addr fe_device_vring_addr(const struct fe_device *device, unsigned index);

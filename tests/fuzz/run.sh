@@ -11,7 +11,7 @@ source=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 build=${2:-$source/build-fuzz}
 [ $# -le 2 ] && set -- x x || true
 shift 2
-targets=${*:-fuzz_vu_message fuzz_ipc_session fuzz_ipc_worker fuzz_ring}
+targets=${*:-fuzz_vu_message fuzz_ipc_session fuzz_ipc_worker fuzz_inflight fuzz_ring}
 
 quietly() {
     log=$(mktemp)

@@ -313,6 +313,41 @@ START_TEST(many_in_flight)
 }
 END_TEST
 
+/* IN_ORDER: what is quick waits for what is slow before it, and every request still completes. */
+START_TEST(in_order)
+{
+        enum { DEPTH = 40, ROUNDS = 30 };
+        RIG_WITH(rig, .engine = engines[_i % 2]);
+        struct fe_options options = { .queues = 1, .queue_size = 256, .in_order = true };
+        struct fe_device device = rig_device(&rig, options);
+        struct drv_blk_req *sent[DEPTH], *req;
+        struct drv_blk blk;
+
+        ck_assert(device.features & VIRTIO_BIT(VIRTIO_F_IN_ORDER));
+        OK(drv_blk_init(&blk, device.vring[0], 0, DEPTH, BIG));
+        blk.how = DRV_INDIRECT;
+        for (unsigned round = 0; round < ROUNDS; round++) {
+                for (unsigned i = 0; i < DEPTH; i++) {
+                        unsigned kind = (round + i) % 5;
+
+                        sent[i] = drv_blk_slot(&blk);
+                        OK(drv_blk_submit(&blk, sent[i], kind == 0 ? VIRTIO_BLK_T_FLUSH : kind == 1 ? VIRTIO_BLK_T_GET_ID
+                                                         : kind < 4 ? VIRTIO_BLK_T_IN : VIRTIO_BLK_T_OUT,
+                                          kind < 2 ? 0 : i * 128, kind == 0 ? 0 : kind == 1 ? 20 : kind == 2 ? 512 : BIG));
+                        if (i % 8 == 7)
+                                drv_kick(device.vring[0]);
+                }
+                for (unsigned i = 0; i < DEPTH; i++) {
+                        OK(drv_wait(device.vring[0], fe_deadline(FE_TIMEOUT_MS)));
+                        ck_assert_int_eq(drv_blk_reap(&blk, &req), 1);
+                        ck_assert_ptr_eq(req, sent[i]);
+                        ck_assert_uint_eq(*req->status.at, VIRTIO_BLK_S_OK);
+                }
+        }
+        close_blk(&device, &blk);
+}
+END_TEST
+
 /* The null engine does no I/O but answers as a disk does. */
 START_TEST(null_engine)
 {
@@ -347,6 +382,7 @@ int main(void)
         tcase_add_loop_test(c, read_only, 0, 2);
         tcase_add_loop_test(c, read_only_not_acked, 0, 2);
         tcase_add_loop_test(c, many_in_flight, 0, 2);
+        tcase_add_loop_test(c, in_order, 0, 2);
         tcase_add_test(c, null_engine);
         suite_add_tcase(s, c);
         return rig_main(s);

@@ -264,7 +264,7 @@ START_TEST(broken_ring_starts_again)
         OK(fe_poll(v.device.vring[0]->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
         OK(fe_get_vring_base(&v.device.conn, 0, &base));
         ck_assert_uint_eq(base, 0);
-        drv_split_rebase(v.device.vring[0], 0);
+        drv_rebase(v.device.vring[0], 0);
         OK(fe_device_start_vring(&v.device, 0, 0));
         blk = rig_blk(&v.device, 0);
         rig_read_one(&rig, &blk);

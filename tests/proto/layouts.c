@@ -201,16 +201,31 @@ END_TEST
 
 START_TEST(ring_sizes)
 {
-        static const uint32_t sizes[] = { 1, 2, 4, 64, 256, 1024 };
+        static const uint32_t powers[] = { 1, 2, 4, 64, 256, 1024 }, others[] = { 1, 2, 3, 7, 100, 1023, 1024 };
+        const uint32_t *sizes = rig_packed() ? others : powers;
         RIG_WITH(rig, .engine = engines[_i]);
 
-        for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+        for (unsigned i = 0; i < (rig_packed() ? ARRAY_SIZE(others) : ARRAY_SIZE(powers)); i++) {
                 struct desk d = desk_open(&rig, (struct fe_options){ .queue_size = sizes[i], .base = 65530 });
 
                 for (unsigned k = 0; k < 40; k++)
                         read_in_pieces(&d, 512, 16, 512, DRV_INDIRECT);
                 desk_close(&d);
         }
+}
+END_TEST
+
+/* Chains of different lengths in many laps, over the end of rings of odd sizes too. */
+START_TEST(many_laps)
+{
+        static const uint32_t sizes[] = { 16, 17, 31, 64 };
+        RIG_WITH(rig, .engine = engines[_i % 2]);
+        uint32_t size = rig_packed() ? sizes[_i / 2] : 16u << _i / 2;
+        struct desk d = desk_open(&rig, (struct fe_options){ .queue_size = size });
+
+        for (unsigned k = 0; k < 400; k++)
+                read_in_pieces(&d, 512, 2 + k % 15, 100 + k % 413, k % 7 ? DRV_DIRECT : DRV_INDIRECT);
+        desk_close(&d);
 }
 END_TEST
 
@@ -240,6 +255,7 @@ int main(void)
         tcase_add_loop_test(c, over_two_regions, 0, 2);
         tcase_add_loop_test(c, odd_places, 0, 10);
         tcase_add_loop_test(c, ring_sizes, 0, 2);
+        tcase_add_loop_test(c, many_laps, 0, 8);
         tcase_add_loop_test(c, plain_ring, 0, 2);
         suite_add_tcase(s, c);
         return rig_main(s);

@@ -257,8 +257,8 @@ START_TEST(reset_device)
         OK(fe_reset_device(&device.conn));
         OK(fe_get_vring_base(&device.conn, 0, &base)); /* QEMU asks afterwards */
         OK(fe_set_features(&device.conn, device.features));
-        drv_split_rebase(device.vring[0], 0);
-        OK(fe_device_start_vrings(&device, 0)); /* memory and protocol features have stayed */
+        drv_rebase(device.vring[0], 0);
+        OK(fe_device_start_vrings(&device)); /* memory and protocol features have stayed */
         rig_read_one(&rig, &blk);
         drv_blk_done(&blk);
         OK(fe_device_stop(&device));

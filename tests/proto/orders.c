@@ -66,7 +66,7 @@ static void stop_all(struct fe_device *d)
 static void again(struct fe_device *d)
 {
         for (unsigned i = 0; i < d->n; i++)
-                drv_split_rebase(d->vring[i], 0);
+                drv_rebase(d->vring[i], 0);
 }
 
 static void qemu_start(struct fe_device *d, bool first)

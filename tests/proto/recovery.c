@@ -223,8 +223,10 @@ START_TEST(bad_areas)
         struct vu_inflight good, bad;
         AUTO_FD fd = FD_NONE;
 
+        OK(fe_set_features(&conn, VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) |
+                                          (rig_packed() ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0)));
         OK(fe_get_inflight_fd(&conn, 4, 128, &good, &fd));
-        ck_assert_uint_eq(good.size, 4 * vu_inflight_bytes(128, false));
+        ck_assert_uint_eq(good.size, 4 * vu_inflight_bytes(128, rig_packed()));
         ck_assert_uint_eq(good.offset, 0);
         OK(fe_set_inflight_fd(&conn, &good, fd.num));
         bad = good;
@@ -260,8 +262,10 @@ int main(void)
         tcase_set_timeout(c, 60);
         tcase_add_loop_test(c, killed_under_load, 0, 4);
         tcase_add_test(c, next_connection_waits);
-        tcase_add_loop_test(c, resubmits_exactly_what_was_in_flight, 0, 4);
-        tcase_add_loop_test(c, hostile_area, 0, 6);
+        if (!rig_packed()) { /* areas written by hand; those of packed rings are the unit tests' */
+                tcase_add_loop_test(c, resubmits_exactly_what_was_in_flight, 0, 4);
+                tcase_add_loop_test(c, hostile_area, 0, 6);
+        }
         tcase_add_test(c, bad_areas);
         suite_add_tcase(s, c);
         return rig_main(s);

@@ -227,10 +227,18 @@ struct fe_conn rig_connect(const struct rig *rig)
         return conn;
 }
 
+bool rig_packed(void)
+{
+        const char *ring = getenv("RIG_RING");
+
+        return ring && !strcmp(ring, "packed");
+}
+
 struct fe_device rig_device(const struct rig *rig, struct fe_options options)
 {
         struct fe_device device;
 
+        options.packed |= rig_packed();
         OK(fe_device_start(rig->socket, &options, &device));
         return device;
 }

@@ -59,6 +59,9 @@ void rig_check_alive(const struct rig *rig);
 /* Connects and negotiates all protocol features on offer, REPLY_ACK among them. */
 struct fe_conn rig_connect(const struct rig *rig);
 
+/* RIG_RING=packed: are the rings of rig_device() packed ones, as far as a test leaves that open? */
+bool rig_packed(void);
+
 /* A started device; fails the test else. */
 struct fe_device rig_device(const struct rig *rig, struct fe_options options);
 

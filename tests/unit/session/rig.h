@@ -32,7 +32,7 @@ struct rig {
 };
 
 /* What the played worker and broker allow. */
-#define RIG_FEATURES (UINT64_C(1) << 32 | UINT64_C(1) << 29 | UINT64_C(1) << 28 | 1 << 9 | 1 << 6)
+#define RIG_FEATURES (UINT64_C(3) << 34 | UINT64_C(1) << 32 | UINT64_C(1) << 29 | UINT64_C(1) << 28 | 1 << 9 | 1 << 6)
 #define RIG_PROTOCOL UINT64_C(0x9b22b) /* all ten that a session can */
 enum { RIG_QUEUES = 4, RIG_QUEUE_SIZE = 1024, RIG_CONFIG = 60 };
 #define BIT30 (UINT64_C(1) << 30)

@@ -151,6 +151,28 @@ START_TEST(starts_no_vring_that_the_area_lacks)
 }
 END_TEST
 
+/* One that is large enough for split rings need not be so for packed ones. */
+START_TEST(starts_no_packed_vring_in_an_area_for_split_ones)
+{
+        const uint64_t packed = VERSION_1 | BIT30 | VIRTIO_BIT(VIRTIO_F_RING_PACKED);
+        struct rig rig;
+
+        rig_init(&rig);
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig_memory(&rig);
+        ck_assert_uint_eq(ask_set(&rig, (struct vu_inflight){ .size = 2 * 2112, .queues = 2, .queue_size = 128 }, 8192,
+                                  1), 0);
+        rig_tell_u64(&rig, VU_SET_FEATURES, packed);
+        ck_assert_uint_eq(ask_start(&rig, 1, 128), 1);
+        ck_assert_uint_eq(ask_set(&rig, (struct vu_inflight){ .size = 2 * 2112, .queues = 2, .queue_size = 128 }, 8192,
+                                  1), 1);
+        ck_assert_uint_eq(ask_set(&rig, (struct vu_inflight){ .size = 2 * 4160, .queues = 2, .queue_size = 128 },
+                                  16384, 1), 0);
+        ck_assert_uint_eq(ask_start(&rig, 1, 128), 0);
+        rig_done(&rig);
+}
+END_TEST
+
 static uint32_t resume_of_start(struct rig *rig)
 {
         ck_assert_uint_eq(ask_start(rig, 0, 128), 0);
@@ -199,7 +221,7 @@ START_TEST(makes_its_own_once)
         ck_assert_uint_eq(((const struct ipc_inflight *) rig.seen[0].body)->queues, RIG_QUEUES);
         ck_assert_uint_eq(((const struct ipc_inflight *) rig.seen[0].body)->queue_size, RIG_QUEUE_SIZE);
         ck_assert_uint_eq(((const struct ipc_inflight *) rig.seen[0].body)->size,
-                          RIG_QUEUES * vu_inflight_bytes(RIG_QUEUE_SIZE, false));
+                          RIG_QUEUES * vu_inflight_bytes(RIG_QUEUE_SIZE, true));
         ck_assert_uint_eq(((const struct ipc_vring_start *) rig.seen[1].body)->resume, 0);
         ck_assert_uint_eq(((const struct ipc_vring_start *) rig.seen[2].body)->resume, 0);
         ck_assert(rig.s->ledger.inflight.own);
@@ -232,7 +254,8 @@ int main(void)
 {
         static const TTest *const *const tests[] = {
                 &gives_out_a_sealed_area, &judges_what_is_asked_for, &takes_an_area_that_fits,
-                &starts_no_vring_that_the_area_lacks, &resumes_only_what_was_not_drained,
+                &starts_no_vring_that_the_area_lacks,
+                &starts_no_packed_vring_in_an_area_for_split_ones, &resumes_only_what_was_not_drained,
                 &makes_its_own_once, &gives_way_to_the_front_ends,
         };
 

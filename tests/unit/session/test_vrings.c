@@ -4,6 +4,7 @@
 #include "rig.h"
 
 #include "array.h"
+#include "virtio.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -351,6 +352,96 @@ START_TEST(a_vring_may_break_while_it_starts)
 }
 END_TEST
 
+static void up_packed(struct rig *rig)
+{
+        rig_init(rig);
+        rig_tell_u64(rig, VU_SET_PROTOCOL_FEATURES, RIG_PROTOCOL);
+        rig_tell_u64(rig, VU_SET_FEATURES, VERSION_1 | BIT30 | VIRTIO_BIT(VIRTIO_F_RING_PACKED));
+        rig_memory(rig);
+        rig_forget(rig);
+}
+
+START_TEST(judges_packed_vrings)
+{
+        static const uint32_t bad[] = { 0, 1025, 32768, UINT32_MAX }, good[] = { 1, 3, 127, 1000, 1024 };
+        static const uint64_t bad_bits[] = { 1, 2, 4, 8 };
+        struct vu_vring_addr addr = rig_addr(0);
+        struct rig rig;
+
+        up_packed(&rig);
+        for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+                ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_NUM, 0, bad[i]), 1);
+        for (unsigned i = 0; i < ARRAY_SIZE(good); i++)
+                ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_NUM, 0, good[i]), 0);
+        for (unsigned i = 0; i < 3 * ARRAY_SIZE(bad_bits); i++) {
+                struct vu_vring_addr wrong = addr;
+
+                *(i % 3 == 0 ? &wrong.desc : i % 3 == 1 ? &wrong.avail : &wrong.used) += bad_bits[i / 3];
+                ck_assert_uint_eq(rig_ask(&rig, VU_SET_VRING_ADDR, &wrong, sizeof(wrong), NULL, 0),
+                                  i % 3 == 0 || bad_bits[i / 3] < 4);
+        }
+        rig_done(&rig);
+}
+END_TEST
+
+/* The event areas are four bytes each, wherever; the ring has to lie in memory whole. */
+START_TEST(packed_parts_lie_in_memory)
+{
+        struct vu_vring_addr addr = { .desc = RIG_UVA + RIG_MEMORY - 100 * 16, .avail = RIG_UVA + RIG_MEMORY - 4,
+                                      .used = RIG_UVA };
+        struct rig rig;
+
+        up_packed(&rig);
+        rig_tell(&rig, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+        ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_NUM, 0, 101), 0);
+        ck_assert_uint_eq(ask_fd(&rig, VU_SET_VRING_KICK, 0, 1), 1);
+        ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_NUM, 0, 100), 0);
+        ck_assert_uint_eq(ask_fd(&rig, VU_SET_VRING_KICK, 0, 1), 0);
+        rig_done(&rig);
+}
+END_TEST
+
+static uint32_t base_of_start(struct rig *rig)
+{
+        return ((const struct ipc_vring_start *) rig_got(rig, IPC_VRING_START))->base;
+}
+
+/* Both halves of a base name a slot of the ring. */
+START_TEST(judges_packed_bases)
+{
+        static const uint32_t bad[] = { 0x80648064, 0x80008064, 0x80648000, 0xffff8000, 0x7fff };
+        struct vu_vring_addr addr = rig_addr(0);
+        struct rig rig;
+
+        up_packed(&rig);
+        ck_assert_uint_eq((uint32_t) get_base(&rig, 0), VRING_PACKED_BASE_FRESH);
+        rig_tell(&rig, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+        ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_NUM, 0, 100), 0);
+        for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+                ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_BASE, 0, bad[i]), 0);
+                ck_assert_uint_eq(ask_fd(&rig, VU_SET_VRING_KICK, 0, 1), 1);
+        }
+        ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_BASE, 0, 0x80630063), 0);
+        ck_assert_uint_eq(ask_fd(&rig, VU_SET_VRING_KICK, 0, 1), 0);
+        ck_assert_uint_eq(base_of_start(&rig), 0x80630063);
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(a_packed_vring_begins_anew_without_a_base)
+{
+        struct vu_vring_addr addr = rig_addr(0);
+        struct rig rig;
+
+        up_packed(&rig);
+        rig_tell(&rig, VU_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+        ck_assert_uint_eq(ask_state(&rig, VU_SET_VRING_NUM, 0, 100), 0);
+        ck_assert_uint_eq(ask_fd(&rig, VU_SET_VRING_KICK, 0, 1), 0);
+        ck_assert_uint_eq(base_of_start(&rig), VRING_PACKED_BASE_FRESH);
+        rig_done(&rig);
+}
+END_TEST
+
 int main(void)
 {
         static const TTest *const *const tests[] = {
@@ -359,6 +450,8 @@ int main(void)
                 &stops_before_it_sets_what_cannot_change, &answers_the_base, &waits_with_the_base_until_it_is_drained,
                 &refusals_change_nothing, &a_refused_start_leaves_it_stopped,
                 &a_broken_vring_is_stopped_before_it_starts_again, &a_vring_may_break_while_it_starts,
+                &judges_packed_vrings, &packed_parts_lie_in_memory, &judges_packed_bases,
+                &a_packed_vring_begins_anew_without_a_base,
         };
 
         return rig_main("vrings", tests, ARRAY_SIZE(tests));
