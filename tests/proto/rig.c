@@ -6,9 +6,12 @@
 #include "array.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -96,7 +99,7 @@ static void stand_alone(const struct rig *rig, struct words *w)
         }
 }
 
-static void two_devices(const struct rig *rig, struct words *w)
+static void write_configs(const struct rig *rig)
 {
         char path[RIG_PATH_MAX];
 
@@ -104,8 +107,12 @@ static void two_devices(const struct rig *rig, struct words *w)
         ck_assert_int_eq(mkdir(path, 0755), 0);
         write_config(rig, "a", rig->socket, rig->disk);
         write_config(rig, "b", rig->other_socket, rig->other_disk);
+}
+
+static void two_devices(const struct rig *rig, struct words *w)
+{
         word(w, "--config");
-        word(w, "%s", path);
+        word(w, "%s/conf", rig->dir);
 }
 
 static void make_paths(struct rig *rig)
@@ -144,30 +151,70 @@ static void warm_up(struct rig *rig)
         rig->fds = prog_count_fds(rig->prog.pid);
 }
 
-struct rig rig_start(struct rig_options options)
+/* The broker as the options say, ready. */
+static void start_broker(struct rig *rig)
 {
         const char *broker = getenv("VHOST_BROKER");
-        struct rig rig = { .options = options };
         struct words w = { .n = 0 };
         int r;
 
         ck_assert_msg(broker, "VHOST_BROKER is not set");
+        word(&w, "%s", broker);
+        if (rig->options.neighbour)
+                two_devices(rig, &w);
+        else
+                stand_alone(rig, &w);
+        OK(prog_start(w.argv, &rig->prog));
+        r = prog_ready(&rig->prog, RIG_START_MS);
+        ck_assert_msg(!r, "the broker is not ready: %s\n%s", log_errno(r), rig->prog.log);
+}
+
+struct rig rig_start(struct rig_options options)
+{
+        struct rig rig = { .options = options };
+
         rig.options.type = options.type ? options.type : "block";
         rig.options.queues = options.queues ? options.queues : 4;
         rig.options.disk_bytes = options.disk_bytes ? options.disk_bytes : RIG_DISK_BYTES;
         make_paths(&rig);
         make_disks(&rig);
-        word(&w, "%s", broker);
         if (options.neighbour)
-                two_devices(&rig, &w);
-        else
-                stand_alone(&rig, &w);
-        OK(prog_start(w.argv, &rig.prog));
-        r = prog_ready(&rig.prog, RIG_START_MS);
-        ck_assert_msg(!r, "the broker is not ready: %s\n%s", log_errno(r), rig.prog.log);
+                write_configs(&rig);
+        start_broker(&rig);
         if (!getenv("RIG_FOREIGN"))
                 warm_up(&rig);
         return rig;
+}
+
+void rig_kill(struct rig *rig, const pid_t *pids, unsigned n)
+{
+        struct fd pidfd[8];
+        bool all = false;
+
+        ck_assert(n <= ARRAY_SIZE(pidfd));
+        for (unsigned i = 0; i < n; i++)
+                pidfd[i].num = pidfd_open(pids[i], 0); /* -1: it has ended with another of them */
+        for (unsigned i = 0; i < n; i++) {
+                if (fd_has(&pidfd[i]))
+                        pidfd_send_signal(pidfd[i].num, SIGKILL, NULL, 0);
+                all |= pids[i] == rig->prog.pid;
+        }
+        for (unsigned i = 0; i < n; i++) {
+                if (fd_has(&pidfd[i]))
+                        OK(fe_poll(pidfd[i].num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+                fd_close(&pidfd[i]);
+        }
+        if (!all)
+                return;
+        while (waitpid(-1, NULL, 0) > 0) /* the broker, and its children, now ours */
+                ;
+        prog_done(&rig->prog);
+}
+
+void rig_start_again(struct rig *rig)
+{
+        start_broker(rig);
+        rig->fds = 0;
 }
 
 void rig_await_idle(const struct rig *rig)

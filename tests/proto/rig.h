@@ -43,6 +43,12 @@ void rig_stop(struct rig *rig);
 /* Ends the broker without a verdict, where a test has broken it on purpose. */
 void rig_drop(struct rig *rig);
 
+/* Kills processes with SIGKILL, without a pause between them, and waits for their ends. */
+void rig_kill(struct rig *rig, const pid_t *pids, unsigned n);
+
+/* After the broker was among those: a new one, the same in all; how many fds it holds is not checked any more. */
+void rig_start_again(struct rig *rig);
+
 #define RIG_WITH(name, ...)                                                                                            \
         __attribute__((cleanup(rig_stop))) struct rig name = rig_start((struct rig_options){ __VA_ARGS__ })
 #define RIG(name) RIG_WITH(name, .type = NULL)
