@@ -77,6 +77,14 @@ enum vu_request {
 enum vu_backend_request {
         VU_BACKEND_IOTLB_MSG = 1,
         VU_BACKEND_CONFIG_CHANGE_MSG = 2,
+        VU_BACKEND_VRING_HOST_NOTIFIER_MSG = 3,
+        VU_BACKEND_VRING_CALL = 4,
+        VU_BACKEND_VRING_ERR = 5,
+        VU_BACKEND_SHARED_OBJECT_ADD = 6,
+        VU_BACKEND_SHARED_OBJECT_REMOVE = 7,
+        VU_BACKEND_SHARED_OBJECT_LOOKUP = 8,
+        VU_BACKEND_SHMEM_MAP = 9,
+        VU_BACKEND_SHMEM_UNMAP = 10,
 };
 
 /* Protocol feature bit numbers. */
