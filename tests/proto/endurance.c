@@ -52,8 +52,12 @@ struct endurance_case {
 };
 
 static const struct endurance_case cases[] = {
-        {"split, uring", "uring", "block.cache=none",      { .queues = QUEUES, .queue_size = 64 }},
-        { "split, sync", "sync",  "block.cache=writeback", { .queues = QUEUES, .queue_size = 64 }},
+        {"split, uring",           "uring", "block.cache=none",      { .queues = QUEUES, .queue_size = 64 }                },
+        { "split, sync",           "sync",  "block.cache=writeback", { .queues = QUEUES, .queue_size = 64 }                },
+        { "packed, uring",         "uring", "block.cache=none",      { .queues = QUEUES, .queue_size = 64, .packed = true }},
+        { "packed in order, sync",
+         "sync",                            "block.cache=writeback",
+         { .queues = QUEUES, .queue_size = 64, .packed = true, .in_order = true }                                          },
 };
 
 static uint64_t below(struct run *run, uint64_t n)
@@ -263,6 +267,7 @@ START_TEST(killed_over_and_over)
         uint64_t seed = number("ENDURANCE_SEED", (uint64_t) fe_now_ns()), rounds = number("ENDURANCE_ROUNDS", ROUNDS);
         struct run run = { .rig = &rig, .device = rig_device(&rig, c->options), .random = seed | 1 };
 
+        ck_assert(!!(run.device.features & VIRTIO_BIT(VIRTIO_F_RING_PACKED)) == c->options.packed);
         OK(model_init(&run.model, SECTORS));
         for (unsigned i = 0; i < QUEUES; i++)
                 OK(drv_blk_init(&run.lane[i].blk, run.device.vring[i], 0, DEPTH, SECTORS_MAX * MODEL_SECTOR));
