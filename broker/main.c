@@ -39,12 +39,20 @@ static int find_socket(struct device *device, const struct options *options, str
         if (options->fd >= 0)
                 return listen_on_fd(options->fd, log, &device->listener);
         r = listen_find_passed(passed, device->config->name, options->alone || options->device, &device->listener);
+        if (r == 0 && device->config->connect) {
+                log_notice(log, "%s: Connect= is set: the socket passed under its name is not used",
+                           device->config->name);
+                listener_done(&device->listener);
+                return 0;
+        }
         if (r != -ENOENT) {
                 if (r < 0)
                         log_error(log, "%s: the socket passed under its name: not a listening UNIX stream socket: %s",
                                   device->config->name, log_errno(r));
                 return r;
         }
+        if (device->config->connect)
+                return 0;
         if (!device->config->socket) {
                 log_error(log, "%s: systemd passed %d sockets, none of that name: ENOENT", device->config->name,
                           passed->n);
