@@ -215,6 +215,21 @@ int device_start(struct device *device, struct host *host)
                                device);
 }
 
+void device_look(struct device *device)
+{
+        uint64_t before = device->resource.block.capacity;
+        int r = resource_measure(&device->resource);
+
+        if (r < 0)
+                log_error(&device->log.log, "%s: %s: the size that the guest knows stays", device->config->block.path,
+                          r == -EINVAL ? "less than a block is left" : log_errno(r));
+        if (r <= 0)
+                return;
+        log_notice(&device->log.log, "%s: %llu bytes now, %llu before", device->config->block.path,
+                   (unsigned long long) device->resource.block.capacity, (unsigned long long) before);
+        serving_resize(&device->serving, &device->resource);
+}
+
 void device_stop(struct device *device)
 {
         device->listen_source = sd_event_source_disable_unref(device->listen_source);

@@ -26,6 +26,9 @@ struct device {
 /* Starts to listen, or to connect. The device must stay where it is. -errno. */
 int device_start(struct device *device, struct host *host);
 
+/* Has the disk a new size? Then whoever uses it is told. */
+void device_look(struct device *device);
+
 /* Takes no more connections and asks the one there is to end. */
 void device_stop(struct device *device);
 

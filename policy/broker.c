@@ -42,6 +42,8 @@ const struct policy_call policy_broker_run[] = {
         { "openat", "spawn.c: id maps of children; sd_journal_send: a file for a long entry" },
         { "newfstatat", "stdio, libsystemd" },
         { "fstat", "the same, by version of the C library" },
+        { "lseek", "resource.c: resource_measure" },
+        { "prlimit64", "serving_resize.c: raise_fsize" },
         { "unlink", "listen.c: listener_done" },
         { "memfd_create", "sd_journal_send: a long entry" },
         { "ftruncate", "sd_journal_send" },

@@ -40,7 +40,7 @@ int link_ready(struct worker *worker, uint32_t lacks);
 void link_serve(struct worker *worker);
 
 /* Tells the session what the config space is now. */
-void link_config(struct worker *worker);
+void link_config(struct worker *worker, bool notify);
 
 /* Asks the session what an iova stands for; from any loop. */
 void link_iotlb_miss(struct worker *worker, uint32_t index, uint64_t iova, uint32_t access);
