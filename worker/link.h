@@ -39,7 +39,7 @@ int link_ready(struct worker *worker, uint32_t lacks);
 /* The channel can be read, or a vring has become idle. Ends the process when the session is gone. */
 void link_serve(struct worker *worker);
 
-/* Tells the session what the config space is now. */
+/* Tells the session what the config space is now; with `notify` the front-end is to hear of it. */
 void link_config(struct worker *worker, bool notify);
 
 /* Asks the session what an iova stands for; from any loop. */
