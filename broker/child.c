@@ -93,15 +93,15 @@ static int empty_root(const struct child *child)
 }
 #endif
 
-static int limit(int resource, rlim_t value)
+static int limit(int resource, rlim_t value, bool soft)
 {
         struct rlimit now;
 
         if (getrlimit(resource, &now) < 0)
                 return -errno;
-        if (value < now.rlim_max)
-                now.rlim_max = value;
-        now.rlim_cur = now.rlim_max;
+        now.rlim_cur = value < now.rlim_max ? value : now.rlim_max;
+        if (!soft)
+                now.rlim_max = now.rlim_cur;
         return setrlimit(resource, &now) < 0 ? -errno : 0;
 }
 
@@ -127,17 +127,18 @@ static int take_limits(const struct child *child)
         const struct {
                 int resource;
                 rlim_t value;
+                bool soft;
         } all[] = {
-                { RLIMIT_CORE, 0 },
-                { RLIMIT_NOFILE, limits->nofile },
-                { RLIMIT_NPROC, limits->nproc },
-                { RLIMIT_MEMLOCK, limits->memlock },
-                { RLIMIT_FSIZE, limits->fsize },
-                { RLIMIT_MSGQUEUE, 0 },
+                { RLIMIT_CORE, 0, false },
+                { RLIMIT_NOFILE, limits->nofile, false },
+                { RLIMIT_NPROC, limits->nproc, false },
+                { RLIMIT_MEMLOCK, limits->memlock, false },
+                { RLIMIT_FSIZE, limits->fsize, limits->fsize_grows },
+                { RLIMIT_MSGQUEUE, 0, false },
         };
 
         for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-                int r = limit(all[i].resource, all[i].value);
+                int r = limit(all[i].resource, all[i].value, all[i].soft);
 
                 if (r < 0)
                         return r;

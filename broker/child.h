@@ -34,6 +34,7 @@ struct child_limits {
         rlim_t nproc;   /* threads, io-wq helpers included */
         rlim_t memlock; /* bytes */
         rlim_t fsize;   /* no file grows beyond so many bytes: neither the disk nor a memfd */
+        bool fsize_grows; /* the hard limit stays, so that the broker can raise it; no filter lets the child do so */
 };
 
 struct child {

@@ -55,6 +55,7 @@ void config_free(struct device_config *config)
 {
         free(config->name);
         free(config->socket);
+        free(config->connect);
         free(config->allow_user);
         free(config->allow_group);
         free(config->vm);
@@ -218,6 +219,8 @@ int config_check(const struct device_config *config, const struct config_place *
                 complain(log, &missing, "is missing in [Device]");
                 return -EINVAL;
         }
+        if (config->socket && config->connect)
+                object(config, CONFIG_CONNECT, log, &errors, "Connect= and Socket= exclude each other");
         if (config->type->id == VIRTIO_ID_BLOCK)
                 check_block(config, log, &errors);
         else

@@ -25,6 +25,7 @@ enum {
 enum config_key {
         CONFIG_TYPE,
         CONFIG_SOCKET,
+        CONFIG_CONNECT,
         CONFIG_ALLOW_USER,
         CONFIG_ALLOW_GROUP,
         CONFIG_VM,
@@ -75,7 +76,8 @@ struct config_worker {
 struct device_config {
         char *name;
         const struct policy_device *type;
-        char *socket; /* absolute path; NULL: an fd given otherwise */
+        char *socket;  /* absolute path; NULL: an fd given otherwise, or `connect` */
+        char *connect; /* path of a front-end that listens; NULL: we listen */
         uid_t *allow_user;
         unsigned n_allow_user; /* with n_allow_group 0 as well: anybody whom the socket file lets in */
         gid_t *allow_group;
@@ -112,8 +114,8 @@ int config_set(struct device_config *config, const struct config_place *place, c
 int config_check(const struct device_config *config, const struct config_place *place, const struct log *log);
 
 /*
- * Reads DIR/NAME.conf with DIR/NAME.conf.d/?*.conf, for each NAME or for `only`; a device without Socket= gets
- * RUN_DIR/NAME.sock. All errors are logged, then -EINVAL (or -ENOENT: no device there, -errno: DIR unreadable).
+ * Reads DIR/NAME.conf with DIR/NAME.conf.d/?*.conf, for each NAME or for `only`; a device without Socket= and Connect=
+ * gets RUN_DIR/NAME.sock. All errors are logged, then -EINVAL (or -ENOENT: no device there, -errno: DIR unreadable).
  */
 int config_load(const char *dir, const char *only, const char *run_dir, const struct log *log,
                 struct config *ret_config);

@@ -85,7 +85,7 @@ static int read_files(const char *dir, struct device_config *config, char *ret_p
 
 static int default_socket(struct device_config *config, const char *run_dir)
 {
-        if (config->socket)
+        if (config->socket || config->connect)
                 return 0;
         return asprintf(&config->socket, "%s/%s.sock", run_dir, config->name) < 0 ? -ENOMEM : 0;
 }
@@ -119,10 +119,15 @@ static const char *place_of(const struct device_config *device, enum config_key 
         return device->where[key] ? device->where[key] : device->where[CONFIG_TYPE];
 }
 
+static bool same(const char *a, const char *b)
+{
+        return a && b && strcmp(a, b) == 0;
+}
+
 /* Two readers of one disk do no harm. */
 static bool disk_shared(const struct config_block *a, const struct config_block *b)
 {
-        return a->path && b->path && strcmp(a->path, b->path) == 0 && a->locking && b->locking &&
+        return same(a->path, b->path) && a->locking && b->locking &&
                !(a->read_only && b->read_only);
 }
 
@@ -130,9 +135,14 @@ static int check_pair(const struct device_config *a, const struct device_config 
 {
         int r = 0;
 
-        if (strcmp(a->socket, b->socket) == 0) {
+        if (same(a->socket, b->socket)) {
                 log_error(log, "%.180s: Socket= is also that of %.180s", place_of(b, CONFIG_SOCKET),
                           place_of(a, CONFIG_SOCKET));
+                r = -EINVAL;
+        }
+        if (same(a->connect, b->connect)) {
+                log_error(log, "%.180s: Connect= is also that of %.180s", place_of(b, CONFIG_CONNECT),
+                          place_of(a, CONFIG_CONNECT));
                 r = -EINVAL;
         }
         if (disk_shared(&a->block, &b->block)) {

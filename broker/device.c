@@ -59,6 +59,8 @@ static void serve(struct device *device, struct fd connection)
 
         if (r < 0 && device->listener.connected)
                 sd_event_exit(device->host->event, r);
+        else if (r < 0 && device->config->connect)
+                outward_next(&device->outward);
         host_report(device->host);
 }
 
@@ -71,6 +73,8 @@ static void on_free(void *context)
                 host_stop(device->host);
         } else if (fd_has(&device->held)) {
                 serve(device, take_held(device));
+        } else if (device->config->connect) {
+                outward_next(&device->outward);
         } else if (device->listener.connected) {
                 sd_event_exit(device->host->event, 0); /* --fd was a connection, and it has ended */
         }
@@ -186,11 +190,18 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *co
         return 0;
 }
 
+static void on_outward(void *context, struct fd connection)
+{
+        serve(context, connection);
+}
+
 int device_start(struct device *device, struct host *host)
 {
         device->host = host;
         device->held = FD_NONE;
         serving_init(&device->serving, host, &device->log, on_free, device);
+        if (device->config->connect)
+                return outward_start(&device->outward, host, device->config, &device->log.log, on_outward, device);
         if (device->listener.connected) {
                 struct fd connection = fd_take(&device->listener.socket);
                 int r = fd_nonblock(connection.num, true);
@@ -204,10 +215,26 @@ int device_start(struct device *device, struct host *host)
                                device);
 }
 
+void device_look(struct device *device)
+{
+        uint64_t before = device->resource.block.capacity;
+        int r = resource_measure(&device->resource);
+
+        if (r < 0)
+                log_error(&device->log.log, "%s: %s: the size that the guest knows stays", device->config->block.path,
+                          r == -EINVAL ? "less than a block is left" : log_errno(r));
+        if (r <= 0)
+                return;
+        log_notice(&device->log.log, "%s: %llu bytes now, %llu before", device->config->block.path,
+                   (unsigned long long) device->resource.block.capacity, (unsigned long long) before);
+        serving_resize(&device->serving, &device->resource);
+}
+
 void device_stop(struct device *device)
 {
         device->listen_source = sd_event_source_disable_unref(device->listen_source);
         device->listen_timer = sd_event_source_disable_unref(device->listen_timer);
+        outward_stop(&device->outward);
         release_held(device);
         serving_ask_end(&device->serving);
 }
@@ -215,6 +242,7 @@ void device_stop(struct device *device)
 void device_done(struct device *device)
 {
         device->listen_source = sd_event_source_disable_unref(device->listen_source);
+        outward_stop(&device->outward);
         listener_done(&device->listener);
         resource_done(&device->resource);
 }

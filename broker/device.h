@@ -1,11 +1,12 @@
 /*
- * A device: its socket, who may connect, and who is connected now.
+ * A device: its socket or the front-end's, who may be there, and who is connected now.
  */
 #pragma once
 
 #include "broker_log.h"
 #include "config.h"
 #include "listen.h"
+#include "outward.h"
 #include "resource.h"
 #include "serving.h"
 
@@ -17,12 +18,16 @@ struct device {
         struct host *host;
         struct serving serving;
         struct fd held; /* a connection that waits for the device to become free */
+        struct outward outward; /* Connect= */
         sd_event_source *listen_source, *listen_timer, *held_source, *held_timer;
         struct log_limit accepts, refusals;
 };
 
-/* Starts to listen. The device must stay where it is. -errno. */
+/* Starts to listen, or to connect. The device must stay where it is. -errno. */
 int device_start(struct device *device, struct host *host);
+
+/* Has the disk a new size? Then whoever uses it is told. */
+void device_look(struct device *device);
 
 /* Takes no more connections and asks the one there is to end. */
 void device_stop(struct device *device);

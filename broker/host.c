@@ -149,6 +149,12 @@ int host_prepare(struct host *host)
         return r < 0 ? r : add_timer(host, on_retry, &host->stranger_timer);
 }
 
+void host_look(struct host *host)
+{
+        for (unsigned i = 0; i < host->n_devices && !host->stopping; i++)
+                device_look(&host->device[i]);
+}
+
 void host_stop(struct host *host)
 {
         bool busy = false;

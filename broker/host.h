@@ -44,5 +44,8 @@ void host_close_stranger(struct host *host, struct fd stranger);
 /* Tells systemd in one line, soon, how the devices are. */
 void host_report(struct host *host);
 
+/* Looks at every disk again: its size may have changed. */
+void host_look(struct host *host);
+
 /* Ends all sessions and then the event loop, in less than a second. */
 void host_stop(struct host *host);

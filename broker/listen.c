@@ -1,5 +1,5 @@
 /*
- * The sockets that front-ends connect to.
+ * The sockets that front-ends connect to, and connections to theirs.
  */
 #include "listen.h"
 
@@ -120,18 +120,24 @@ static int bind_path(int sock, const struct sockaddr_un *address)
         return bind(sock, (const struct sockaddr *) address, sizeof(*address)) < 0 ? -errno : 0;
 }
 
+/* -ENAMETOOLONG. */
+static int address_of(const char *path, struct sockaddr_un *ret_address)
+{
+        if (strlen(path) >= sizeof(ret_address->sun_path))
+                return -ENAMETOOLONG;
+        *ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        memcpy(ret_address->sun_path, path, strlen(path) + 1);
+        return 0;
+}
+
 int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener)
 {
         AUTO_FD sock = { socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int r = fd_has(&sock) ? 0 : -errno;
+        struct sockaddr_un address;
+        int r = fd_has(&sock) ? address_of(path, &address) : -errno;
 
-        if (r == 0 && strlen(path) >= sizeof(address.sun_path))
-                r = -ENAMETOOLONG;
-        if (r == 0) {
-                memcpy(address.sun_path, path, strlen(path) + 1);
+        if (r == 0)
                 r = bind_path(sock.num, &address);
-        }
         if (r == 0 && listen(sock.num, BACKLOG) < 0)
                 r = -errno;
         if (r < 0) {
@@ -141,6 +147,20 @@ int listen_on_path(const char *path, const char *where, const struct log *log, s
         }
         *ret_listener = (struct listener){ .socket = fd_take(&sock), .unlink = strdup(path) };
         return 0;
+}
+
+/* A UNIX socket connects at once or not at all: there is nothing to wait for (unix(7)). */
+int listen_connect_out(const char *path, struct fd *ret_connection)
+{
+        AUTO_FD sock = { socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
+        struct sockaddr_un address;
+        int r = fd_has(&sock) ? address_of(path, &address) : -errno;
+
+        if (r == 0 && connect(sock.num, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                r = -errno;
+        if (r == 0)
+                *ret_connection = fd_take(&sock);
+        return r;
 }
 
 void listener_done(struct listener *listener)

@@ -1,5 +1,5 @@
 /*
- * The sockets that front-ends connect to: passed by systemd, by --fd, or made by us.
+ * The sockets that front-ends connect to: passed by systemd, by --fd, or made by us; and front-ends' own.
  */
 #pragma once
 
@@ -38,6 +38,12 @@ int listen_on_fd(int num, const struct log *log, struct listener *ret_listener);
  * something else is there. Failures are logged with `where` the operator named it (NULL: nowhere, it is the default).
  */
 int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener);
+
+/*
+ * Connects to a front-end that listens at path, without waiting. -ECONNREFUSED, -ENOENT, -EAGAIN: none does, or not
+ * now; -EACCES: we may not. The connection does not block.
+ */
+int listen_connect_out(const char *path, struct fd *ret_connection);
 
 /* Closes it and removes its file if it is ours and we still may. */
 void listener_done(struct listener *listener);

@@ -1,6 +1,7 @@
 /*
  * vhost-broker: opens what the devices need while it may, gives its privilege away, and then accepts, spawns, reaps.
  */
+#include "array.h"
 #include "broker_log.h"
 #include "capabilities.h"
 #include "device.h"
@@ -39,12 +40,20 @@ static int find_socket(struct device *device, const struct options *options, str
         if (options->fd >= 0)
                 return listen_on_fd(options->fd, log, &device->listener);
         r = listen_find_passed(passed, device->config->name, options->alone || options->device, &device->listener);
+        if (r == 0 && device->config->connect) {
+                log_notice(log, "%s: Connect= is set: the socket passed under its name is not used",
+                           device->config->name);
+                listener_done(&device->listener);
+                return 0;
+        }
         if (r != -ENOENT) {
                 if (r < 0)
                         log_error(log, "%s: the socket passed under its name: not a listening UNIX stream socket: %s",
                                   device->config->name, log_errno(r));
                 return r;
         }
+        if (device->config->connect)
+                return 0;
         if (!device->config->socket) {
                 log_error(log, "%s: systemd passed %d sockets, none of that name: ENOENT", device->config->name,
                           passed->n);
@@ -108,19 +117,33 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
         return 0;
 }
 
+/* A reload, if somebody sent it; the kernel sends one when our terminal has gone, and then so do we. */
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+        (void) source;
+        if (info->ssi_code == SI_KERNEL)
+                host_stop(context);
+        else
+                host_look(context);
+        return 0;
+}
+
 static int watch_signals(struct host *host)
 {
-        const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+        static const struct {
+                int number;
+                sd_event_signal_handler_t handler;
+        } all[] = { { SIGTERM, on_signal }, { SIGINT, on_signal }, { SIGHUP, on_hangup } };
         sigset_t set;
 
         signal(SIGPIPE, SIG_IGN);
         sigemptyset(&set);
-        for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-                sigaddset(&set, ends[i]);
+        for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+                sigaddset(&set, all[i].number);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
-        for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-                int r = sd_event_add_signal(host->event, NULL, ends[i], on_signal, host);
+        for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+                int r = sd_event_add_signal(host->event, NULL, all[i].number, all[i].handler, host);
 
                 if (r < 0)
                         return r;

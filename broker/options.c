@@ -97,7 +97,9 @@ static int check_needed(const struct parse *p, bool listen_fds)
                 needed = "--config=DIR or --type=TYPE is needed (see --help)";
         else if (standing->socket && o->fd >= 0)
                 needed = "--socket-path and --fd exclude each other";
-        else if (!standing->socket && o->fd < 0 && !listen_fds)
+        else if (standing->connect && o->fd >= 0)
+                needed = "device.connect and --fd exclude each other";
+        else if (!standing->socket && !standing->connect && o->fd < 0 && !listen_fds)
                 needed = "--socket-path=PATH or --fd=N is needed";
         else if (standing->type->id == VIRTIO_ID_BLOCK && !block->path && block->engine != IPC_ENGINE_NULL)
                 needed = "--blk-file=FILE is needed";

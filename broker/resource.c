@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { LOCK_WAIT_MS = 300, LOCK_RETRY_MS = 20 };
 
@@ -225,6 +226,28 @@ int resource_open(const struct device_config *config, const struct log *log, str
         if (r == 0)
                 *ret_resource = resource;
         return r;
+}
+
+/* The end of the open file is its size, for a block device too; workers never use its position. */
+int resource_measure(struct resource *resource)
+{
+        struct ipc_block *block = &resource->block;
+        uint64_t capacity;
+        off_t bytes;
+
+        if (!fd_has(&resource->disk))
+                return 0;
+        bytes = lseek(resource->disk.num, 0, SEEK_END);
+        if (bytes < 0)
+                return -errno;
+        capacity = (uint64_t) bytes - (uint64_t) bytes % block->block_size;
+        if (capacity == 0)
+                return -EINVAL;
+        resource->bytes = block->block_device ? 0 : (uint64_t) bytes;
+        if (capacity == block->capacity)
+                return 0;
+        block->capacity = capacity;
+        return 1;
 }
 
 void resource_done(struct resource *resource)

@@ -19,5 +19,11 @@ struct resource {
  */
 int resource_open(const struct device_config *config, const struct log *log, struct resource *ret_resource);
 
+/*
+ * Asks for the disk's size again: 1 and resource->block.capacity, resource->bytes are new; 0: as before, or there is no
+ * disk. -EINVAL: less than a block is left, and nothing is changed; -errno. Not logged.
+ */
+int resource_measure(struct resource *resource);
+
 /* Closes it. */
 void resource_done(struct resource *resource);

@@ -34,6 +34,7 @@ struct serving {
         bool killed; /* by us: then the end by SIGKILL is no news */
         struct serving_child {
                 struct fd pidfd; /* FD_NONE: reaped */
+                pid_t pid;       /* names the process until it is reaped */
                 uint32_t slot;
                 sd_event_source *source;
         } child[SERVING_CHILDREN];
@@ -55,6 +56,9 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
  */
 int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
                   struct fd connection);
+
+/* The disk has a new size: tells who uses it now, if anybody. Failures are logged; a next connection knows anyway. */
+void serving_resize(struct serving *serving, const struct resource *resource);
 
 /* Asks the session to end, by hanging up. */
 void serving_ask_end(struct serving *serving);

@@ -124,8 +124,7 @@ static int prepare(struct serving *serving, struct birth *birth, const struct de
         return r;
 }
 
-/* A block device has no size that writes could change. */
-static rlim_t worker_fsize(const struct resource *resource)
+rlim_t serving_worker_fsize(const struct resource *resource)
 {
         return fd_has(&resource->disk) && !resource->bytes ? RLIM_INFINITY : resource->bytes;
 }
@@ -153,7 +152,8 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .limits = { .nofile = WORKER_FDS + 3 * config->type->queues_max + 4 * config->worker.threads,
                             .nproc = (1 + WORKER_POOL) * config->worker.threads + WORKER_POOL,
                             .memlock = (rlim_t) WORKER_LOCKED * config->worker.threads,
-                            .fsize = worker_fsize(resource) },
+                            .fsize = serving_worker_fsize(resource),
+                            .fsize_grows = true },
                 .affinity = config->worker.pinned ? &config->worker.cpus : NULL,
                 .namespaces = namespaces,
         };
@@ -183,6 +183,7 @@ static int watch(struct serving *serving, struct spawned *children)
                 struct serving_child *child = &serving->child[i];
 
                 child->pidfd = fd_take(&children[i].pidfd);
+                child->pid = children[i].pid;
                 if (r >= 0)
                         r = sd_event_add_io(event, &child->source, child->pidfd.num, EPOLLIN, serving_on_pidfd, serving);
         }

@@ -9,6 +9,7 @@
 
 #define FIXED(type) sizeof(type), sizeof(type)
 #define NEVER_AGAIN true
+#define RESIZE_WAYS (IPC_BROKER_TO_SESSION | IPC_SESSION_TO_WORKER) /* passed on as it came */
 
 static const struct ipc_rule rules[] = {
         /*                     name             size                         fds                      way                    stages              once */
@@ -31,6 +32,7 @@ static const struct ipc_rule rules[] = {
         [IPC_STATE_FD]     = { "STATE_FD",     FIXED(struct ipc_state_fd),     1, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_STATE_CHECK]  = { "STATE_CHECK",  0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_RESET]        = { "RESET",        0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
+        [IPC_RESIZE]       = { "RESIZE",       FIXED(struct ipc_resize),       0, 0,                    RESIZE_WAYS,           IPC_UP,           false },
         [IPC_PING]         = { "PING",         0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
 
         [IPC_READY]        = { "READY",        FIXED(struct ipc_ready),        0, 0,                    IPC_WORKER_TO_SESSION, IPC_NEW,          NEVER_AGAIN },

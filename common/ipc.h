@@ -40,6 +40,7 @@ enum ipc_type {
         IPC_STATE_FD,
         IPC_STATE_CHECK,
         IPC_RESET,
+        IPC_RESIZE, /* broker -> session as well */
         IPC_PING,
 
         /* worker -> session */
@@ -247,6 +248,10 @@ struct ipc_state_fd { /* fds: [0] where the device's state goes or comes from; r
 
 /* STATE_CHECK: answered when that transfer has ended; ANSWER.value is 0, or the errno that it failed with. */
 
+struct ipc_resize { /* a successful one is preceded by CONFIG with the new space */
+        uint64_t capacity; /* bytes, multiple of the block size, not 0 */
+};
+
 /* RESET stops and disables all vrings, forgets features and returns the device to its first state; memory stays. */
 
 /* --- worker -> session ----------------------------------------------------------------------------------------- */
@@ -304,6 +309,8 @@ struct ipc_connection {
         uint32_t queues;
         uint32_t may_lack; /* enum ipc_layer */
 };
+
+/* IPC_RESIZE: the disk has a new size; the worker may write up to it already. */
 
 /* IPC_WORKER: a successor for a dead worker; fds: [0] the session's end of its channel; empty body. */
 

@@ -57,6 +57,7 @@ struct device {
         /* These are called while all loops are parked. NULL: the device has no such state. */
         void (*set_features)(void *device, uint64_t acked);
         int (*set_config)(void *device, uint32_t offset, const uint8_t *bytes, uint32_t n, uint8_t *config);
+        int (*resize)(void *device, uint64_t capacity, uint8_t *config); /* bytes */
         void (*reset)(void *device, uint8_t *config);
 };
 

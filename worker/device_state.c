@@ -68,7 +68,7 @@ static void state_end(struct worker *w, int result)
                 log_warning(&w->log, "%s of the device's state: %s", w->state.load ? "loading" : "saving",
                             log_errno(result));
         else if (w->state.load)
-                link_config(w);
+                link_config(w, false);
 }
 
 static int state_load(struct worker *w)

@@ -76,9 +76,9 @@ int link_ready(struct worker *w, uint32_t lacks)
         return packet_send(w->link.channel, IPC_READY, 0, &ready, sizeof(ready), NULL, 0);
 }
 
-void link_config(struct worker *w)
+void link_config(struct worker *w, bool notify)
 {
-        struct ipc_config config = { .size = w->face.config_size };
+        struct ipc_config config = { .notify = notify, .size = w->face.config_size };
 
         memcpy(config.bytes, w->face.config, sizeof(config.bytes));
         link_send(&w->link, IPC_CONFIG, 0, &config, sizeof(config));

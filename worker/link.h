@@ -39,8 +39,8 @@ int link_ready(struct worker *worker, uint32_t lacks);
 /* The channel can be read, or a vring has become idle. Ends the process when the session is gone. */
 void link_serve(struct worker *worker);
 
-/* Tells the session what the config space is now. */
-void link_config(struct worker *worker);
+/* Tells the session what the config space is now; with `notify` the front-end is to hear of it. */
+void link_config(struct worker *worker, bool notify);
 
 /* Asks the session what an iova stands for; from any loop. */
 void link_iotlb_miss(struct worker *worker, uint32_t index, uint64_t iova, uint32_t access);

@@ -302,10 +302,23 @@ static int on_set_config(struct worker *w, struct packet *packet)
         if (!w->device->set_config)
                 return -ENOTSUP;
         r = w->device->set_config(w->device_state, what->offset, what->bytes, what->size, w->face.config);
-        if (r < 0)
-                return r;
-        link_config(w);
-        return 0;
+        if (r == 0)
+                link_config(w, false);
+        return r;
+}
+
+/* Requests in flight were judged by the old size, and nobody waits for them: the file has its new one already. */
+static int on_resize(struct worker *w, struct packet *packet)
+{
+        const struct ipc_resize *what = (const void *) packet->body;
+        int r;
+
+        if (!w->device->resize)
+                return -ENOTSUP;
+        r = w->device->resize(w->device_state, what->capacity, w->face.config);
+        if (r == 0)
+                link_config(w, true);
+        return r;
 }
 
 static int on_state_fd(struct worker *w, struct packet *packet)
@@ -375,6 +388,7 @@ const struct link_rule link_rules[IPC_TYPES] = {
         [IPC_SET_CONFIG] = { on_set_config, NULL },
         [IPC_STATE_FD] = { on_state_fd, NULL },
         [IPC_STATE_CHECK] = { on_state_check, finish_state_check },
+        [IPC_RESIZE] = { on_resize, NULL },
         [IPC_RESET] = { on_reset, finish_reset },
         [IPC_PING] = { on_ping, NULL },
 };

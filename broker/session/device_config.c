@@ -33,6 +33,16 @@ static int config_accepted(struct session *s, struct vu_msg *m, uint64_t value)
         return 0;
 }
 
+/* The worker has sent its new config space ahead of the answer, and the front-end was told (backend.c). */
+void propose_resize(struct session *s)
+{
+        struct proposal proposal = { .type = IPC_RESIZE, .length = sizeof(proposal.resize),
+                                     .resize = { .capacity = s->resize_due } };
+
+        s->resize_due = 0;
+        link_propose(s, &proposal, config_accepted);
+}
+
 int set_config(struct session *s, struct vu_msg *m)
 {
         struct proposal proposal = { .type = IPC_SET_CONFIG, .length = sizeof(proposal.config) };

@@ -29,6 +29,9 @@ vu_handler set_device_state_fd, check_device_state;
 /* device_config.c */
 vu_handler get_config, set_config;
 
+/* Tells the worker the disk's new size; the link must be idle, and no message be at hand. */
+void propose_resize(struct session *s);
+
 /* iotlb.c */
 vu_handler iotlb_msg;
 

@@ -25,6 +25,7 @@ struct proposal {
                 struct ipc_vring_log vring_log;
                 struct ipc_set_config config;
                 struct ipc_state_fd state_fd;
+                struct ipc_resize resize;
         };
         int fd[PACKET_FDS_MAX];
         unsigned n_fds;

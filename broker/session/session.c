@@ -5,12 +5,14 @@
 #include "session.h"
 
 #include "clock.h"
+#include "handlers.h"
 #include "vu_rules.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { FROM_BROKER, WORKER, FRONT, TO_BROKER, BACKEND, POLLS };
 
@@ -49,6 +51,7 @@ void session_init(struct session *s, struct fd broker, struct fd up)
         s->misses_due = false;
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 s->miss[i].due = false;
+        s->resize_due = 0;
         link_init(&s->link);
         ledger_init(&s->ledger);
         s->over = false;
@@ -136,6 +139,22 @@ void session_worker_up(struct session *s)
         pay_broker(s);
 }
 
+/* Of several sizes the last one counts. */
+static int obey_broker(struct session *s, struct packet *packet)
+{
+        struct ipc_resize resize;
+
+        if (packet->header.type == IPC_RESIZE) {
+                memcpy(&resize, packet->body, sizeof(resize));
+                s->resize_due = resize.capacity;
+                return 0;
+        }
+        if (fd_has(&s->link.channel))
+                return -EBUSY;
+        link_open(s, fd_take(&packet->fd[0]));
+        return 0;
+}
+
 static void from_broker(struct session *s)
 {
         struct packet packet;
@@ -149,12 +168,10 @@ static void from_broker(struct session *s)
         }
         if (r == 0)
                 r = ipc_check(&s->broker_peer, &packet);
-        if (r == 0 && fd_has(&s->link.channel))
-                r = -EBUSY;
+        if (r == 0)
+                r = obey_broker(s, &packet);
         if (r < 0)
                 session_end(s, SESSION_BROKER_FAILED, "from the broker: %s", log_errno(r));
-        else
-                link_open(s, fd_take(&packet.fd[0]));
         packet_done(&packet);
 }
 
@@ -285,6 +302,8 @@ void session_step(struct session *s, int most_ms)
                 pay_broker(s);
         if (!s->over && polls[BACKEND].revents)
                 backend_pay(s);
+        if (!s->over && s->resize_due && s->has_device && link_idle(&s->link) && !s->handling)
+                propose_resize(s);
         if (!s->over)
                 check_deadlines(s);
 }

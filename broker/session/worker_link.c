@@ -170,6 +170,12 @@ static void proposal_answered(struct session *s, const struct ipc_answer *answer
 
         s->link.busy = LINK_IDLE;
         s->link.commit = NULL;
+        if (!s->handling) { /* the broker's wish: no front-end waits */
+                if (answer->result < 0)
+                        log_warning(&s->log.log, "%s refused by the worker: %s",
+                                    ipc_rule_of(s->link.proposal.type)->name, log_errno(answer->result));
+                return;
+        }
         if (answer->result < 0)
                 r = session_fail(s, answer->result, "refused by the worker (%s)",
                                  ipc_rule_of(s->link.proposal.type)->name);

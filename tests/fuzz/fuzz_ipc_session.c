@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { NEXT_MESSAGE = 0xff, NEXT_WORKER = 0xfe, HONEST_ANSWER = 0xfd };
+enum { NEXT_MESSAGE = 0xff, NEXT_WORKER = 0xfe, HONEST_ANSWER = 0xfd, NEXT_SIZE = 0xfc };
 
 static void next_message(struct fuzz_session *fuzz, unsigned *at)
 {
@@ -47,6 +47,8 @@ static void record(struct fuzz_session *fuzz, struct input *input, unsigned *mes
                 next_message(fuzz, message);
         } else if (head[0] == NEXT_WORKER) {
                 next_worker(fuzz);
+        } else if (head[0] == NEXT_SIZE) {
+                packet_send(fuzz->broker, IPC_RESIZE, 0, body, sizeof(struct ipc_resize), NULL, 0);
         } else if (head[0] == HONEST_ANSWER) {
                 fuzz_run(fuzz, 1);
         } else {

@@ -15,13 +15,18 @@ static bool power_of_two(uint64_t n)
         return n && (n & (n - 1)) == 0;
 }
 
+static bool capacity_ok(const struct ipc_block *b, uint64_t bytes)
+{
+        return bytes % b->block_size == 0 && bytes <= INT64_MAX;
+}
+
 /* The broker has checked all this; a wrong number here would be a division by zero later. */
 static int check_setup(const struct ipc_block *b)
 {
         if (!power_of_two(b->block_size) || b->block_size < VIRTIO_BLK_SECTOR || b->block_size > 4096 ||
             !power_of_two(b->physical_size) || b->physical_size < b->block_size || b->physical_size > 1 << 20)
                 return -EINVAL;
-        if (b->capacity % b->block_size || b->capacity > INT64_MAX || b->engine >= IPC_ENGINES)
+        if (!capacity_ok(b, b->capacity) || b->engine >= IPC_ENGINES)
                 return -EINVAL;
         if (b->direct_memory && (!power_of_two(b->direct_memory) || b->direct_memory > BOUNCE_BYTES ||
                                  !power_of_two(b->direct_offset) || b->direct_offset > b->block_size))
@@ -196,6 +201,17 @@ static int blk_set_config(void *device, uint32_t offset, const uint8_t *bytes, u
         return r;
 }
 
+static int blk_resize(void *device, uint64_t capacity, uint8_t *config)
+{
+        struct blk *blk = device;
+
+        if (!capacity || !capacity_ok(&blk->setup, capacity))
+                return -EINVAL;
+        blk->limits.capacity = capacity;
+        blk_config_resize(config, capacity);
+        return 0;
+}
+
 static void blk_reset(void *device, uint8_t *config)
 {
         const uint8_t on = 1;
@@ -218,5 +234,6 @@ const struct device device_blk = {
         .arm = blk_arm,
         .set_features = blk_set_features,
         .set_config = blk_set_config,
+        .resize = blk_resize,
         .reset = blk_reset,
 };

@@ -61,6 +61,13 @@ uint32_t blk_config_fill(const struct ipc_device *device, uint8_t bytes[VU_CONFI
         return sizeof(config);
 }
 
+void blk_config_resize(uint8_t config[VU_CONFIG_MAX], uint64_t capacity)
+{
+        const le64 sectors = htole64(capacity / VIRTIO_BLK_SECTOR);
+
+        memcpy(config + offsetof(struct virtio_blk_config, capacity), &sectors, sizeof(sectors));
+}
+
 int blk_config_write(uint8_t config[VU_CONFIG_MAX], uint32_t offset, const uint8_t *bytes, uint32_t n,
                      bool *ret_writeback)
 {

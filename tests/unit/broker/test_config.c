@@ -347,6 +347,29 @@ START_TEST(shared)
 }
 END_TEST
 
+START_TEST(connect_instead_of_socket)
+{
+        struct config config;
+
+        scratch_file("a.conf", GOOD "[Device]\nConnect=/run/vm.sock\n");
+        ck_assert_int_eq(load(&config), 0);
+        ck_assert_str_eq(config.device[0].connect, "/run/vm.sock");
+        ck_assert_ptr_null(config.device[0].socket);
+        config_done(&config);
+
+        scratch_file("a.conf", GOOD "[Device]\nConnect=/run/vm.sock\nSocket=/run/a.sock\n");
+        ck_assert_int_eq(load(&config), -EINVAL);
+        ck_assert_str_eq(scratch.lines, "./a.conf:6: Connect= and Socket= exclude each other\n");
+
+        scratch_quiet(&scratch);
+        scratch_file("a.conf", GOOD "[Device]\nConnect=/run/vm.sock\n");
+        scratch_file("b.conf", "[Device]\nType=rng\nConnect=/run/vm.sock\n");
+        scratch_file("c.conf", "[Device]\nType=rng\n"); /* has no Connect= to compare */
+        ck_assert_int_eq(load(&config), -EINVAL);
+        ck_assert_str_eq(scratch.lines, "./b.conf:3: Connect= is also that of ./a.conf:6\n");
+}
+END_TEST
+
 START_TEST(names)
 {
         char name[CONFIG_NAME_MAX + 2];
@@ -385,6 +408,7 @@ int main(void)
         tcase_add_test(files, odd_files);
         tcase_add_test(files, only_one);
         tcase_add_test(files, shared);
+        tcase_add_test(files, connect_instead_of_socket);
         tcase_add_test(files, names);
         suite_add_tcase(suite, files);
         runner = srunner_create(suite);

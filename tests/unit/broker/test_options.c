@@ -118,6 +118,10 @@ START_TEST(descriptor)
         ck_assert_ptr_null(o.standing.socket);
         options_done(&o);
 
+        snprintf(text, sizeof(text), "b --type=rng --set device.connect=/s --fd=%d", pair[0]);
+        ck_assert_int_eq(parse_text(text, &o), -EINVAL);
+        ck_assert_str_eq(scratch.lines, "device.connect and --fd exclude each other\n");
+        scratch_quiet(&scratch);
         snprintf(text, sizeof(text), "b --type=rng --socket-path=/s --fd=%d", pair[0]);
         ck_assert_int_eq(parse_text(text, &o), -EINVAL);
         close(pair[0]);
@@ -126,6 +130,17 @@ START_TEST(descriptor)
         ck_assert_int_eq(parse_text(text, &o), -EINVAL);
         ck_assert_ptr_nonnull(strstr(scratch.lines, "--socket-path and --fd exclude each other\n--fd="));
         ck_assert_ptr_nonnull(strstr(scratch.lines, ": is not an open socket\n"));
+}
+END_TEST
+
+START_TEST(connects)
+{
+        struct options o;
+
+        ck_assert_int_eq(parse_text("b --type=rng --set device.connect=vm.sock", &o), 0);
+        ck_assert_str_eq(o.standing.connect, "vm.sock");
+        ck_assert_ptr_null(o.standing.socket);
+        options_done(&o);
 }
 END_TEST
 
@@ -218,6 +233,8 @@ static const struct {
         { "b disk.img",                                 "disk.img: only options are understood (see --help)\n"                         },
         { "b --type=blk",                               "--type=blk: there is no such type of device\n"                                },
         { "b --type=rng",                               "--socket-path=PATH or --fd=N is needed\n"                                     },
+        { "b --type=rng --socket-path=/s --set device.connect=/t",
+                                                        "--set device.connect=/t: Connect= and Socket= exclude each other\n"          },
         { "b --type=block --socket-path=/s",            "--blk-file=FILE is needed\n"                                                  },
         { "b --type=rng --socket-path=/s --blk-file=x", "--blk-file=x: Path= has no meaning for Type=rng\n"                            },
         { "b --config=/x --type=rng",                   "--config and --type exclude each other\n"                                     },
@@ -275,6 +292,7 @@ int main(void)
         tcase_add_test(all, defaults);
         tcase_add_test(all, program_names);
         tcase_add_test(all, descriptor);
+        tcase_add_test(all, connects);
         tcase_add_test(all, sockets_from_systemd);
         tcase_add_test(all, capabilities);
         tcase_add_test(all, capabilities_unwritable);

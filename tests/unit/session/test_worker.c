@@ -349,6 +349,97 @@ START_TEST(a_flood_is_slowed_not_ended)
 }
 END_TEST
 
+static void broker_says_size(struct rig *rig, uint64_t bytes)
+{
+        const struct ipc_resize resize = { .capacity = bytes };
+
+        ck_assert_int_eq(packet_send(rig->broker, IPC_RESIZE, 0, &resize, sizeof(resize), NULL, 0), 0);
+        rig_run(rig);
+}
+
+static void expect_size(struct rig *rig, uint64_t bytes)
+{
+        const struct ipc_resize *seen = rig_got(rig, IPC_RESIZE);
+
+        ck_assert_uint_eq(seen->capacity, bytes);
+}
+
+START_TEST(the_disk_gets_another_size)
+{
+        struct rig rig;
+
+        rig_init(&rig);
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        broker_says_size(&rig, 4096);
+        expect_size(&rig, 4096);
+        rig.refuse = -EINVAL; /* the front-end has nothing to do with it */
+        broker_says_size(&rig, 1);
+        expect_size(&rig, 1);
+        rig.refuse = 0;
+        ck_assert(rig_logged(&rig, "RESIZE refused by the worker: EINVAL"));
+        rig_get(&rig, VU_GET_FEATURES);
+        ck_assert(!rig.s->over);
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(sizes_wait_for_their_turn_and_the_last_counts)
+{
+        struct vu_vring_state state = { .index = 1 };
+        struct rig rig;
+
+        rig_init_early(&rig);
+        broker_says_size(&rig, 512); /* before READY */
+        broker_says_size(&rig, 1024);
+        ck_assert_uint_eq(rig_count(&rig, IPC_RESIZE), 0);
+        rig_ready(&rig);
+        rig_run(&rig);
+        ck_assert_uint_eq(rig_count(&rig, IPC_RESIZE), 1);
+        expect_size(&rig, 1024);
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig_memory(&rig);
+        rig_start(&rig, 1);
+
+        rig.silent = true; /* a message is with the worker */
+        rig_send(&rig, VU_GET_VRING_BASE, VU_VERSION, &state, sizeof(state), NULL, 0);
+        rig_got(&rig, IPC_VRING_STOP);
+        rig_forget(&rig);
+        broker_says_size(&rig, 2048);
+        broker_says_size(&rig, 4096);
+        ck_assert_uint_eq(rig_count(&rig, IPC_RESIZE), 0);
+        rig_from_worker(&rig, IPC_ANSWER, rig.s->link.sequence, &(struct ipc_answer){ 0 }, sizeof(struct ipc_answer));
+        ck_assert_uint_eq(rig_count(&rig, IPC_RESIZE), 1);
+        expect_size(&rig, 4096);
+        ck_assert(!rig.s->over);
+        rig_done(&rig);
+}
+END_TEST
+
+/* A worker that died with it: its successor is told the size, and the front-end is not answered for it. */
+START_TEST(a_size_survives_the_worker)
+{
+        struct rig rig;
+
+        rig_init(&rig);
+        rig.s->may_restart = true;
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig.silent = true;
+        broker_says_size(&rig, 4096);
+        expect_size(&rig, 4096);
+        close(rig.worker);
+        rig.worker = -1;
+        rig_run(&rig);
+        rig_next_worker(&rig);
+        rig.silent = false;
+        rig_ready(&rig);
+        rig_run(&rig);
+        expect_size(&rig, 4096);
+        rig_get(&rig, VU_GET_FEATURES);
+        ck_assert(!rig.s->over);
+        rig_done(&rig);
+}
+END_TEST
+
 int main(void)
 {
         static const TTest *const *const tests[] = {
@@ -357,7 +448,8 @@ int main(void)
                 &its_lines_are_cleaned_and_limited, &the_front_end_waits_for_a_worker,
                 &hang_ups_are_seen_while_waiting, &the_broker_is_judged_too, &slow_peers_meet_their_deadlines,
                 &replies_are_kept_until_they_are_taken, &a_full_channel_to_the_worker_is_waited_for_but_not_long,
-                &a_flood_is_slowed_not_ended,
+                &a_flood_is_slowed_not_ended, &the_disk_gets_another_size,
+                &sizes_wait_for_their_turn_and_the_last_counts, &a_size_survives_the_worker,
         };
 
         return rig_main("worker_link", tests, ARRAY_SIZE(tests));

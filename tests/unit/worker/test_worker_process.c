@@ -297,6 +297,51 @@ START_TEST(a_refused_memory_table_leaves_the_old_one)
 }
 END_TEST
 
+static int resize(struct rig *rig, uint64_t capacity)
+{
+        const struct ipc_resize what = { .capacity = capacity };
+
+        return rig_ask(rig, IPC_RESIZE, &what, sizeof(what), NULL, 0, NULL);
+}
+
+static uint8_t read_at(struct rig *rig, uint64_t sector)
+{
+        uint8_t bytes[512];
+
+        return rig_blk(rig, 0, VIRTIO_BLK_T_IN, sector, bytes, sizeof(bytes));
+}
+
+START_TEST(the_disk_gets_another_size)
+{
+        int disk = rig_disk(2 * DISK, 0);
+        struct rig rig;
+        uint64_t sectors;
+
+        up(&rig, engines[_i], disk);
+        ck_assert_uint_eq(read_at(&rig, DISK / 512), VIRTIO_BLK_S_IOERR);
+        ck_assert_int_eq(resize(&rig, 2 * DISK), 0);
+        ck_assert_uint_eq(rig.configs, 1);
+        ck_assert_uint_eq(rig.config.notify, 1);
+        memcpy(&sectors, rig.config.bytes, sizeof(sectors));
+        ck_assert_uint_eq(le64toh(sectors), 2 * DISK / 512);
+        ck_assert_mem_eq(rig.config.bytes + 8, rig.ready.config + 8, sizeof(rig.ready.config) - 8);
+        ck_assert_uint_eq(read_at(&rig, 2 * DISK / 512 - 1), VIRTIO_BLK_S_OK);
+        ck_assert_uint_eq(read_at(&rig, 2 * DISK / 512), VIRTIO_BLK_S_IOERR);
+
+        ck_assert_int_eq(resize(&rig, 0), -EINVAL);
+        ck_assert_int_eq(resize(&rig, 2 * DISK + 1), -EINVAL);
+        ck_assert_int_eq(resize(&rig, UINT64_MAX - 511), -EINVAL);
+        ck_assert_uint_eq(rig.configs, 1);
+        ck_assert_uint_eq(read_at(&rig, 2 * DISK / 512 - 1), VIRTIO_BLK_S_OK);
+
+        ck_assert_int_eq(resize(&rig, DISK / 2), 0);
+        ck_assert_uint_eq(rig.configs, 2);
+        ck_assert_uint_eq(read_at(&rig, DISK / 512 - 1), VIRTIO_BLK_S_IOERR);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
 START_TEST(the_writeback_byte_is_all_that_can_be_written)
 {
         struct ipc_set_config config = { .offset = 32, .size = 1, .bytes = { 0 } };
@@ -368,6 +413,7 @@ int main(void)
         tcase_add_loop_test(tcase, a_vring_without_kick_is_polled, 0, 3);
         tcase_add_loop_test(tcase, memory_comes_and_goes_under_a_running_vring, 0, 3);
         tcase_add_loop_test(tcase, a_refused_memory_table_leaves_the_old_one, 0, 3);
+        tcase_add_loop_test(tcase, the_disk_gets_another_size, 0, 3);
         tcase_add_loop_test(tcase, the_writeback_byte_is_all_that_can_be_written, 0, 3);
         tcase_add_test(tcase, wrong_vrings_are_refused);
         suite_add_tcase(suite, tcase);
