@@ -28,6 +28,11 @@ static int set_socket(struct setting *s)
         return value_path(s->value, s->relative_ok, SOCKET_BYTES, &s->config->socket, &s->why);
 }
 
+static int set_iommu(struct setting *s)
+{
+        return value_bool(s->value, &s->config->iommu, &s->why);
+}
+
 static int set_connect(struct setting *s)
 {
         return value_path(s->value, s->relative_ok, SOCKET_BYTES, &s->config->connect, &s->why);
@@ -153,6 +158,7 @@ static int set_may_lack(struct setting *s)
 const struct config_row config_rows[CONFIG_KEYS] = {
         [CONFIG_TYPE] = {"Device",   "Type",        set_type        },
         [CONFIG_SOCKET] = { "Device",  "Socket",      set_socket      },
+        [CONFIG_IOMMU] = { "Device",    "Iommu",       set_iommu       },
         [CONFIG_CONNECT] = { "Device",  "Connect",     set_connect     },
         [CONFIG_ALLOW_USER] = { "Device",  "AllowUser",   set_allow_user  },
         [CONFIG_ALLOW_GROUP] = { "Device",  "AllowGroup",  set_allow_group },

@@ -51,6 +51,13 @@ static int make_pipe(int flags, struct fd *ret_read, struct fd *ret_write)
         return 0;
 }
 
+/* A front-end without an IOMMU may pass ACCESS_PLATFORM on to its guest, and never answer our questions. */
+static uint64_t offered(const struct device_config *config)
+{
+        return config->iommu ? config->type->features
+                             : config->type->features & ~VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
+}
+
 /* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
 static int send_device(struct serving *serving, const struct birth *birth, const struct device_config *config,
                        const struct resource *resource, struct fd fence_write)
@@ -61,7 +68,7 @@ static int send_device(struct serving *serving, const struct birth *birth, const
                                                                           : config->block.queues,
                 .threads = config->worker.threads,
                 .poll_max_us = config->worker.poll_max_us,
-                .features = config->type->features,
+                .features = offered(config),
                 .may_lack = config->may_lack,
                 .lacks = serving->host->privilege.lacks,
                 .block = resource->block,
@@ -87,7 +94,7 @@ static int send_connection(struct serving *serving, struct birth *birth, const s
         struct ipc_connection opening = {
                 .id = serving->id,
                 .device = config->type->id,
-                .features = config->type->features,
+                .features = offered(config),
                 .protocol_features = config->type->protocol_features,
                 .queues = config->type->queues_max,
                 .may_lack = config->may_lack,

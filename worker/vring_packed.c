@@ -106,11 +106,22 @@ static void packed_log_all(const struct vring *vr)
         log_device(vr);
 }
 
+/*
+ * User-Mode Linux begins a new ring with base 0, which is a place in every second lap. In such a lap the first slot has
+ * USED set, by us or by the driver; in a new ring nobody has set it.
+ */
+static bool is_new_ring(const struct vring *vr, uint32_t base)
+{
+        return base == 0 && !(load_flags(&vr->packed.desc[0], __ATOMIC_RELAXED) & VRING_PACKED_DESC_F_USED);
+}
+
 /* An upper half of 0 means: as avail. What lies between two different positions nobody could tell us. */
 static int position_from_base(struct vring *vr, uint32_t base)
 {
         struct packed_ring *p = &vr->packed;
 
+        if (is_new_ring(vr, base))
+                base = VRING_PACKED_WRAP;
         p->avail = decode((uint16_t) base);
         p->used = base >> 16 ? decode((uint16_t) (base >> 16)) : p->avail;
         if (p->avail.slot >= vr->size || encode(p->avail) != encode(p->used))

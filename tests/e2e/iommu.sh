@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 e2e_begin
-backend_block disk "$(image disk 64M)"
+backend_block disk "$(image disk 64M)" --set Device.Iommu=yes
 # shellcheck disable=SC2046
 guest_start vm 2 fio -machine q35,memory-backend=ram -device intel-iommu,intremap=off,device-iotlb=on \
         -append "console=ttyS0 channel=ttyS1 quiet panic=-1 mitigations=off random.trust_cpu=on intel_iommu=on iommu.strict=1 iommu.passthrough=0" \

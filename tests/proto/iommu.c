@@ -174,7 +174,7 @@ static void check_read(struct behind *b, const struct rig *rig, struct drv_blk *
 
 START_TEST(reads_and_writes)
 {
-        RIG_WITH(rig, .engine = _i ? "sync" : "uring");
+        RIG_WITH(rig, .engine = _i ? "sync" : "uring", .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0);
         unsigned misses;
@@ -199,7 +199,7 @@ END_TEST
 
 START_TEST(a_miss_stalls_its_vring_only)
 {
-        RIG(rig);
+        RIG_WITH(rig, .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0), other = rig_blk(&b.d, 1);
         struct drv_blk_req *req;
@@ -237,7 +237,7 @@ END_TEST
 START_TEST(another_page_for_an_iova)
 {
         uint8_t want[PAGE];
-        RIG(rig);
+        RIG_WITH(rig, .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0);
         uint64_t iova = blk.slot[0].data.gpa;
@@ -265,7 +265,7 @@ END_TEST
 START_TEST(no_memory_behind_an_iova)
 {
         static const uint64_t nowhere[] = { 0, 0xfffffffff000 };
-        RIG(rig);
+        RIG_WITH(rig, .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0), other = rig_blk(&b.d, 1);
 
@@ -283,7 +283,7 @@ END_TEST
 
 START_TEST(more_than_the_cache_holds)
 {
-        RIG(rig);
+        RIG_WITH(rig, .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0);
 
@@ -311,7 +311,7 @@ START_TEST(refused)
                 { .iova = 2, .size = UINT64_MAX, .uva = 0, .access = 3, .type = VU_IOTLB_UPDATE },
         };
         const struct vu_iotlb good = { .iova = 0, .size = PAGE, .uva = 0, .access = 3, .type = VU_IOTLB_UPDATE };
-        RIG(rig);
+        RIG_WITH(rig, .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0);
         struct fe_conn conn;
@@ -332,7 +332,7 @@ END_TEST
 /* A worker that is told of everything before it asks. */
 START_TEST(told_ahead)
 {
-        RIG(rig);
+        RIG_WITH(rig, .set = { "device.iommu=yes" });
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 1);
         const struct vu_iotlb all = { .iova = 1 << 20, .size = 32 << 20, .uva = fe_mem_uva(b.d.mem, 1 << 20),
@@ -350,12 +350,24 @@ START_TEST(told_ahead)
 }
 END_TEST
 
+/* User-Mode Linux acks it without an IOMMU, so only the device's config may offer it. */
+START_TEST(not_offered_unasked)
+{
+        RIG(rig);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+
+        ck_assert(!(device.offered & VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM)));
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("proto: iommu");
         TCase *tcase = tcase_create("iommu");
 
         tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, not_offered_unasked);
         tcase_add_loop_test(tcase, reads_and_writes, 0, 2);
         tcase_add_loop_test(tcase, a_miss_stalls_its_vring_only, 0, 2);
         tcase_add_loop_test(tcase, another_page_for_an_iova, 0, 3);
