@@ -107,12 +107,12 @@ static void packed_log_all(const struct vring *vr)
 }
 
 /*
- * User-Mode Linux begins a new ring with base 0, which is a place in every second lap. In such a lap the first slot has
- * USED set, by us or by the driver; in a new ring nobody has set it.
+ * User-Mode Linux begins a new ring with base 0, which is the start of every second lap. There the last slot bears the
+ * AVAIL of the lap before, or the USED of a driver that has filled the ring again; in a new ring it bears neither.
  */
 static bool is_new_ring(const struct vring *vr, uint32_t base)
 {
-        return base == 0 && !(load_flags(&vr->packed.desc[0], __ATOMIC_RELAXED) & VRING_PACKED_DESC_F_USED);
+        return base == 0 && !(load_flags(&vr->packed.desc[vr->size - 1], __ATOMIC_RELAXED) & TURN);
 }
 
 /* An upper half of 0 means: as avail. What lies between two different positions nobody could tell us. */
