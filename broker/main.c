@@ -1,11 +1,13 @@
 /*
  * vhost-broker: opens what the devices need while it may, gives its privilege away, and then accepts, spawns, reaps.
  */
+#include "affinity.h"
 #include "array.h"
 #include "broker_log.h"
 #include "capabilities.h"
 #include "device.h"
 #include "host.h"
+#include "inherited.h"
 #include "process_limits.h"
 #include "options.h"
 #include "own_filter.h"
@@ -212,8 +214,14 @@ static int load_and_run(struct options *options, struct log *log)
 {
         struct config config = { 0 };
         int status = EXIT_FAILURE;
+        int r = inherited_close(options->fd);
 
-        if (load_config(options, log, &config) >= 0)
+        if (r < 0) /* nothing of ours hangs on it: children keep named descriptors only */
+                log_warning(log, "closing what was left open: %s", log_errno(r));
+        r = load_config(options, log, &config);
+        if (r >= 0)
+                r = affinity_check(&config, log);
+        if (r >= 0)
                 status = options->action == OPTIONS_CHECK_CONFIG ? check_devices(&config, log)
                                                                  : run(options, &config, log);
         config_done(&config);

@@ -172,6 +172,45 @@ START_TEST(fd_may_be_a_connection)
 }
 END_TEST
 
+/* What a careless parent left open does not live on in the broker: the pipe hangs up although the broker runs. */
+START_TEST(nothing_else_is_inherited)
+{
+        struct stand s = stand_make();
+        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", "--blk-file", s.disk[0], "--socket-path", s.socket[0],
+                         NULL };
+        struct pollfd ready = { .events = POLLIN };
+        int left_open[2], status, ms;
+
+        ck_assert_int_eq(pipe(left_open), 0);
+        ck_assert_int_eq(fcntl(left_open[0], F_SETFD, FD_CLOEXEC), 0);
+        OK(prog_start(argv, &s.prog));
+        close(left_open[1]);
+        OK(prog_ready(&s.prog, RIG_START_MS));
+        ready.fd = left_open[0];
+        ck_assert_int_eq(poll(&ready, 1, 0), 1);
+        ck_assert_int_eq(ready.revents, POLLHUP);
+        close(left_open[0]);
+        OK(prog_stop(&s.prog, RIG_STOP_MS, &status, &ms));
+        stand_drop(&s);
+}
+END_TEST
+
+START_TEST(absent_processors_stop_the_start)
+{
+        struct stand s = stand_make();
+        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", "--blk-file", s.disk[0], "--socket-path", s.socket[0],
+                         "--set", "Worker.CPUAffinity=1023", NULL };
+        int status = 0;
+
+        OK(prog_start(argv, &s.prog));
+        OK(prog_end(&s.prog, RIG_START_MS, &status));
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        OK(prog_log_wait(&s.prog, 0, "CPUAffinity=: a worker can't run there: EINVAL", 0));
+        prog_done(&s.prog);
+        stand_drop(&s);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("activation");
@@ -182,6 +221,8 @@ int main(void)
         tcase_add_test(all, a_missing_name_stops_the_start);
         tcase_add_test(all, the_watchdog_is_fed);
         tcase_add_test(all, fd_may_be_a_connection);
+        tcase_add_test(all, nothing_else_is_inherited);
+        tcase_add_test(all, absent_processors_stop_the_start);
         suite_add_tcase(suite, all);
         return rig_main(suite);
 }
