@@ -228,6 +228,38 @@ static int load_and_run(struct options *options, struct log *log)
         return status;
 }
 
+static int print_type(const struct device_config *device, const struct log *log)
+{
+        int r = policy_print(stdout, device ? device->type : NULL, device ? device->block.engine : IPC_ENGINE_AUTO);
+
+        if (r < 0)
+                log_error(log, "--print-policy: standard output: %s", log_errno(r));
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* With --config a device's own policy by its name, else that of a type. */
+static int print_policy(const struct options *options, const struct log *log)
+{
+        const char *name = options->policy_device;
+        const struct device_config any = { .type = name && !options->config_dir ? config_type_of(name) : NULL };
+        struct config config = { 0 };
+        int status = EXIT_FAILURE;
+
+        if (!name)
+                return print_type(NULL, log);
+        if (any.type)
+                return print_type(&any, log);
+        if (!options->config_dir) {
+                log_error(log, "--print-policy=%s: no such type of device; a configured one needs --config=DIR: EINVAL",
+                          name);
+                return OPTIONS_EXIT_USAGE;
+        }
+        if (config_load(options->config_dir, name, options->run_dir, log, &config) >= 0)
+                status = print_type(&config.device[0], log);
+        config_done(&config);
+        return status;
+}
+
 static int act(struct options *options, struct log *log, const char *program)
 {
         switch (options->action) {
@@ -240,10 +272,7 @@ static int act(struct options *options, struct log *log, const char *program)
         case OPTIONS_PRINT_CAPABILITIES:
                 return capabilities_print(stdout, options->type) < 0;
         case OPTIONS_PRINT_POLICY:
-                if (policy_print(stdout, options->policy_device) == 0)
-                        return EXIT_SUCCESS;
-                log_error(log, "--print-policy=%s: no such type of device: EINVAL", options->policy_device);
-                return OPTIONS_EXIT_USAGE;
+                return print_policy(options, log);
         default:
                 return load_and_run(options, log);
         }

@@ -1,67 +1,82 @@
 /*
- * --print-policy: the tables of policy/ as text, one line per allowed call.
+ * --print-policy: the tables of policy/ as text, one line per allowed call. tests/sandbox/policy/ keeps a copy.
  */
 #include "policy_print.h"
 
 #include "array.h"
-#include "config.h"
-#include "policy.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
-enum { CALLS_MOST = 128, TABLES = ARRAY_SIZE(((struct policy_profile *) 0)->calls) };
+enum { TABLES = ARRAY_SIZE(((struct policy_profile *) 0)->calls) };
 
-struct printed {
-        const char *name[CALLS_MOST];
-        unsigned n;
-};
+static const char *const programs[] = { [POLICY_BROKER] = "vhost-broker, once it runs, and what it forks",
+                                        [POLICY_SESSION] = "vhost-session, as long as it reads its front-end",
+                                        [POLICY_WORKER] = "vhost-worker" };
+static const char *const engines[] = { [IPC_ENGINE_URING] = "uring", [IPC_ENGINE_SYNC] = "sync",
+                                       [IPC_ENGINE_NULL] = "null" };
 
-static bool is_new(struct printed *printed, const char *name)
+static bool is_hot(const char *name)
 {
-        for (unsigned i = 0; i < printed->n; i++)
-                if (strcmp(printed->name[i], name) == 0)
-                        return false;
-        if (printed->n < CALLS_MOST)
-                printed->name[printed->n++] = name;
-        return true;
+        for (const char *const *hot = policy_hot; *hot; hot++)
+                if (strcmp(*hot, name) == 0)
+                        return true;
+        return false;
 }
 
-static unsigned count_calls(const struct policy_profile *profile)
+static void print_call(FILE *out, const struct policy_call *call, bool limited)
 {
-        struct printed printed = { 0 };
-
-        for (unsigned i = 0; i < TABLES; i++)
-                for (const struct policy_call *call = profile->calls[i]; call && call->name; call++)
-                        is_new(&printed, call->name);
-        return printed.n;
-}
-
-static void print_call(FILE *out, const struct policy_call *call)
-{
-        fprintf(out, "  %-18s", call->name);
+        fprintf(out, "  %-23s %-4s  %s\n", call->name, is_hot(call->name) ? "hot" : "", call->who);
+        if (!limited || !call->n)
+                return;
+        fprintf(out, "  %30s  only %s:", "", call->limit ? call->limit : "");
         for (unsigned i = 0; i < call->n; i++)
-                fprintf(out, " arg%u&%#llx==%#llx", call->argument[i].index, (unsigned long long) call->argument[i].mask,
-                        (unsigned long long) call->argument[i].value);
-        fprintf(out, "  # %s\n", call->who);
+                fprintf(out, "%s argument %u & %#llx == %#llx", i ? "," : "", call->argument[i].index,
+                        (unsigned long long) call->argument[i].mask, (unsigned long long) call->argument[i].value);
+        fprintf(out, "\n");
 }
 
-static void print_profile(FILE *out, const struct policy_profile *profile)
+static void print_place(FILE *out, const struct policy_profile *profile)
 {
-        fprintf(out, "%s: %u calls; any other kills the process\n", profile->name, count_calls(profile));
-        for (unsigned i = 0; i < TABLES; i++)
-                for (const struct policy_call *call = profile->calls[i]; call && call->name; call++)
-                        print_call(out, call);
+        fprintf(out, "  %s", programs[profile->program]);
+        if (profile->program == POLICY_WORKER && profile->stage == POLICY_SETUP)
+                fprintf(out, ", until it has said READY");
+        for (size_t i = 0; i < policy_n_devices; i++)
+                if (policy_devices[i]->id == profile->device)
+                        fprintf(out, " of a %s device, once it serves", policy_devices[i]->type);
+        if (profile->engine)
+                fprintf(out, ", engine %s", engines[profile->engine]);
+        if (profile->program == POLICY_BROKER)
+                fprintf(out, "; with all that its children may call, for they inherit this filter");
+        fprintf(out, "\n");
 }
 
-int policy_print(FILE *out, const char *type)
+static void print_profile(FILE *out, size_t i)
 {
-        const struct policy_device *device = type ? config_type_of(type) : NULL;
+        const struct policy_profile *profile = &policy_profiles[i];
 
-        if (type && !device)
-                return -EINVAL;
+        fprintf(out, "%s: %u calls; %u instructions of BPF; any other call kills the process\n", profile->name,
+                policy_sizes[i].calls, policy_sizes[i].instructions);
+        print_place(out, profile);
+        for (unsigned t = 0; t < TABLES; t++)
+                for (const struct policy_call *call = profile->calls[t]; call && call->name; call++)
+                        print_call(out, call, profile->program != POLICY_BROKER);
+        fprintf(out, "\n");
+}
+
+static bool applies(const struct policy_profile *profile, const struct policy_device *type, enum ipc_engine engine)
+{
+        if (!type)
+                return true;
+        return profile->program != POLICY_BROKER && (!profile->device || profile->device == type->id) &&
+               (!profile->engine || engine == IPC_ENGINE_AUTO || profile->engine == engine);
+}
+
+int policy_print(FILE *out, const struct policy_device *type, enum ipc_engine engine)
+{
         for (size_t i = 0; i < policy_n_profiles; i++)
-                if (!device || policy_profiles[i].device == 0 || policy_profiles[i].device == device->id)
-                        print_profile(out, &policy_profiles[i]);
-        return fflush(out) == 0 ? 0 : -EIO;
+                if (applies(&policy_profiles[i], type, engine))
+                        print_profile(out, i);
+        return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
 }

@@ -3,7 +3,13 @@
  */
 #pragma once
 
+#include "ipc.h"
+#include "policy.h"
+
 #include <stdio.h>
 
-/* Prints all profiles, or those that apply to one type of device (NULL: all). -EINVAL: no such type; -EIO. */
-int policy_print(FILE *out, const char *type);
+/*
+ * Prints the profiles: all of them (`type` NULL), or those of the session and of a worker for one type of device, with
+ * that engine or with any that it may choose (IPC_ENGINE_AUTO). -EIO.
+ */
+int policy_print(FILE *out, const struct policy_device *type, enum ipc_engine engine);

@@ -38,8 +38,6 @@ const struct policy_call policy_uring_run[] = {
 };
 
 #define SYNC_ALWAYS                                                                                                    \
-        { "preadv2", "engine_sync.c: reads, cached ones from the loop itself" },                                       \
-        { "pwritev2", "engine_sync.c: writes" },                                                                       \
         { "fdatasync", "engine_sync.c: flush" },                                                                       \
         { "fallocate", "engine_sync.c: discard and write zeroes" }
 

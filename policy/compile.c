@@ -1,7 +1,7 @@
 /*
  * Build-time tool: turns the tables of this room into seccomp filters, as a C source on standard output.
  *
- *   compile broker|session|worker
+ *   compile broker|session|worker|sizes
  *
  * It is the only code of the room. It trusts the tables, but refuses names that libseccomp does not know.
  */
@@ -86,68 +86,98 @@ static void each_table(struct draft *draft, const struct policy_profile *profile
         step(draft, policy_sanitizer, limited);
 }
 
-/* Writes the instructions as an array; returns their number. */
-static size_t print_code(scmp_filter_ctx filter, const char *name)
+/* The instructions and their number; never released. */
+static const struct sock_filter *export_code(const struct draft *draft, size_t *ret_n)
 {
         int file = memfd_create("filter", MFD_CLOEXEC);
         off_t bytes;
-        struct sock_filter *code;
+        void *code;
 
-        if (file < 0 || seccomp_export_bpf(filter, file) < 0)
-                err(1, "policy: %s: export", name);
+        if (file < 0 || seccomp_export_bpf(draft->filter, file) < 0)
+                err(1, "policy: %s: export", draft->name);
         bytes = lseek(file, 0, SEEK_END);
         code = mmap(NULL, (size_t) bytes, PROT_READ, MAP_PRIVATE, file, 0);
         if (code == MAP_FAILED)
-                err(1, "policy: %s: map", name);
-        printf("static const struct sock_filter %s[] = {\n", name);
-        for (size_t i = 0; i < (size_t) bytes / sizeof(*code); i++)
+                err(1, "policy: %s: map", draft->name);
+        close(file);
+        *ret_n = (size_t) bytes / sizeof(struct sock_filter);
+        return code;
+}
+
+static void print_code(const struct draft *draft)
+{
+        size_t n;
+        const struct sock_filter *code = export_code(draft, &n);
+
+        printf("static const struct sock_filter %s[] = {\n", draft->name);
+        for (size_t i = 0; i < n; i++)
                 printf("        { 0x%02x, %u, %u, 0x%08x },\n", code[i].code, code[i].jt, code[i].jf, code[i].k);
         printf("};\n\n");
-        munmap(code, (size_t) bytes);
-        close(file);
-        return (size_t) bytes / sizeof(*code);
 }
 
-static unsigned compile(const struct policy_profile *profile)
+static void compile(const struct policy_profile *profile, struct draft *ret_draft)
 {
-        static struct draft draft;
-
-        draft = (struct draft){ .name = profile->name, .filter = seccomp_init(SCMP_ACT_KILL_PROCESS) };
-        if (!draft.filter || seccomp_attr_set(draft.filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0)
+        *ret_draft = (struct draft){ .name = profile->name, .filter = seccomp_init(SCMP_ACT_KILL_PROCESS) };
+        if (!ret_draft->filter ||
+            seccomp_attr_set(ret_draft->filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0)
                 errx(1, "policy: %s: no filter", profile->name);
-        each_table(&draft, profile, note_unlimited);
-        each_table(&draft, profile, allow_table);
-        print_code(draft.filter, profile->name);
-        seccomp_release(draft.filter);
-        return draft.calls;
+        each_table(ret_draft, profile, note_unlimited);
+        each_table(ret_draft, profile, allow_table);
 }
 
-static enum policy_program program_of(const char *name)
+static void print_sizes(const struct draft *drafts)
 {
-        for (unsigned i = 0; name && i < ARRAY_SIZE(programs); i++)
-                if (strcmp(name, programs[i]) == 0)
-                        return (enum policy_program) i;
-        errx(2, "usage: compile broker|session|worker");
+        size_t n;
+
+        printf("const struct policy_size policy_sizes[] = {\n");
+        for (size_t i = 0; i < policy_n_profiles; i++) {
+                export_code(&drafts[i], &n);
+                printf("        { %u, %zu }, /* %s */\n", drafts[i].calls, n, drafts[i].name);
+        }
+        printf("};\n");
 }
 
-int main(int argc, char **argv)
+static void print_filters(const struct draft *drafts, enum policy_program program)
 {
-        enum policy_program program = program_of(argc == 2 ? argv[1] : NULL);
-        unsigned calls[64];
-
-        printf("/* Made by policy/compile from the tables of policy/. */\n#include \"policy.h\"\n\n");
-        for (size_t i = 0; i < policy_n_profiles && i < ARRAY_SIZE(calls); i++)
+        for (size_t i = 0; i < policy_n_profiles; i++)
                 if (policy_profiles[i].program == program)
-                        calls[i] = compile(&policy_profiles[i]);
+                        print_code(&drafts[i]);
         printf("const struct policy_filter policy_filters[] = {\n");
-        for (size_t i = 0; i < policy_n_profiles && i < ARRAY_SIZE(calls); i++) {
+        for (size_t i = 0; i < policy_n_profiles; i++) {
                 const struct policy_profile *p = &policy_profiles[i];
 
                 if (p->program == program)
                         printf("        { \"%s\", %d, %d, %u, %u, %u, sizeof(%s) / sizeof(%s[0]), %s },\n", p->name,
-                               (int) p->program, (int) p->stage, p->device, p->engine, calls[i], p->name, p->name,
-                               p->name);
+                               (int) p->program, (int) p->stage, p->device, p->engine, drafts[i].calls, p->name,
+                               p->name, p->name);
         }
         printf("};\nconst size_t policy_n_filters = sizeof(policy_filters) / sizeof(policy_filters[0]);\n");
+}
+
+/* The program of that name; -1: "sizes". */
+static int program_of(const char *name)
+{
+        for (unsigned i = 0; name && i < ARRAY_SIZE(programs); i++)
+                if (strcmp(name, programs[i]) == 0)
+                        return (int) i;
+        if (!name || strcmp(name, "sizes") != 0)
+                errx(2, "usage: compile broker|session|worker|sizes");
+        return -1;
+}
+
+int main(int argc, char **argv)
+{
+        int program = program_of(argc == 2 ? argv[1] : NULL);
+        struct draft *drafts = calloc(policy_n_profiles, sizeof(*drafts));
+
+        if (!drafts)
+                err(1, "policy");
+        for (size_t i = 0; i < policy_n_profiles; i++)
+                compile(&policy_profiles[i], &drafts[i]);
+        printf("/* Made by policy/compile from the tables of policy/. */\n#include \"policy.h\"\n\n");
+        if (program < 0)
+                print_sizes(drafts);
+        else
+                print_filters(drafts, (enum policy_program) program);
         return ferror(stdout) || fflush(stdout) ? 1 : 0;
 }

@@ -21,5 +21,19 @@ const struct policy_profile policy_profiles[] = {
 };
 const size_t policy_n_profiles = ARRAY_SIZE(policy_profiles);
 
+const char *const policy_hot[] = {
+        "epoll_wait",     /* a loop sleeps */
+        "preadv2",        /* a kick is taken; a sync read */
+        "pwritev2",       /* a guest is called; a sync write */
+        "io_uring_enter", /* requests go, completions come */
+        "futex",          /* the sync pool */
+        "clock_gettime",  /* polling, without vDSO */
+        "fdatasync",      /* a sync flush */
+        "fallocate",      /* a sync discard */
+        "getrandom",      /* rng */
+        "ppoll",          /* the session sleeps */
+        NULL,
+};
+
 const struct policy_device *const policy_devices[] = { &policy_block, &policy_rng };
 const size_t policy_n_devices = ARRAY_SIZE(policy_devices);

@@ -23,6 +23,7 @@ struct policy_call {
         const char *who;  /* the function that needs it */
         unsigned n;       /* arguments checked */
         struct policy_argument argument[POLICY_ARGUMENTS];
+        const char *limit; /* what the checks mean, for people; NULL without checks */
 };
 
 enum policy_program { POLICY_BROKER, POLICY_SESSION, POLICY_WORKER };
@@ -56,6 +57,14 @@ struct policy_filter {
 extern const struct policy_filter policy_filters[];
 extern const size_t policy_n_filters;
 
+/* The sizes of all compiled filters, in the order of policy_profiles: what --print-policy tells of other programs'. */
+struct policy_size {
+        unsigned calls;        /* distinct system calls allowed */
+        unsigned instructions; /* of BPF */
+};
+
+extern const struct policy_size policy_sizes[];
+
 /* What a type of device is to the outside. */
 struct policy_device {
         const char *type; /* as in Type= and --type= */
@@ -79,3 +88,9 @@ extern const struct policy_call policy_uring_setup[], policy_uring_run[];
 extern const struct policy_call policy_sync_setup[], policy_sync_run[];
 extern const struct policy_call policy_rng_run[];
 extern const struct policy_call policy_sanitizer[]; /* empty in builds without sanitizers */
+
+/*
+ * Calls of the data path, NULL-terminated. No row limits their arguments: the kernel then allows them from a bitmap,
+ * without running a filter.
+ */
+extern const char *const policy_hot[];

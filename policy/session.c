@@ -8,26 +8,27 @@
 #include <sys/mman.h>
 
 #define ALL_BITS UINT32_MAX
-#define COMMAND(value_) .n = 1, .argument = { { 1, ALL_BITS, (value_) } }
+#define COMMAND(value_) .n = 1, .argument = { { 1, ALL_BITS, value_ } }, .limit = #value_
 #define MEMFD_NOEXEC_SEAL 0x0008U /* newer than the C library's headers; optional */
 
 const struct policy_call policy_session_run[] = {
         { .name = "ppoll", .who = "session_step" },
-        { .name = "restart_syscall", .who = "ppoll, stopped and continued" },
         { .name = "recvmsg", .who = "vu_recv, packet_recv" },
         { .name = "sendmsg", .who = "packet_send, vu_out_send, backend_send" },
         { .name = "writev", .who = "packet_send to the broker's pipe, backend_send to a pipe" },
         { .name = "close", .who = "fd_close" },
         /* fstat(3) is one or the other, by version of the C library */
         { .name = "fstat", .who = "memory_check_file, inflight_set, backend_set" },
-        { .name = "newfstatat", .who = "the same", .n = 1, .argument = { { 3, ALL_BITS, AT_EMPTY_PATH } } },
+        { .name = "newfstatat", .who = "the same", .n = 1, .argument = { { 3, ALL_BITS, AT_EMPTY_PATH } },
+          .limit = "AT_EMPTY_PATH" },
         { .name = "fcntl", .who = "fd_nonblock", COMMAND(F_GETFL) },
         { .name = "fcntl", .who = "fd_nonblock", COMMAND(F_SETFL) },
         { .name = "fcntl", .who = "inflight_new", COMMAND(F_ADD_SEALS) },
         { .name = "memfd_create",
           .who = "inflight_new",
           .n = 1,
-          .argument = { { 1, ALL_BITS & ~MEMFD_NOEXEC_SEAL, MFD_CLOEXEC | MFD_ALLOW_SEALING } } },
+          .argument = { { 1, ALL_BITS & ~MEMFD_NOEXEC_SEAL, MFD_CLOEXEC | MFD_ALLOW_SEALING } },
+          .limit = "MFD_CLOEXEC and MFD_ALLOW_SEALING, with or without MFD_NOEXEC_SEAL" },
         { .name = "ftruncate", .who = "inflight_new" },
         { .name = "clock_gettime", .who = "clock_ns, where the vdso can't" },
         { .name = "exit_group", .who = "main" },

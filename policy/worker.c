@@ -8,10 +8,13 @@
 #include <sched.h>
 #include <sys/mman.h>
 
-#define NOT_EXECUTABLE 1, { { 2, PROT_EXEC, 0 } }
-#define NEVER_BLOCK 2, { { 1, UINT32_MAX, F_SETFL }, { 2, UINT32_MAX, O_NONBLOCK } } /* the disk's flags outlive us */
-#define CHANNEL 1, { { 0, UINT32_MAX, 0 } } /* a call may be a socket: no descriptor may leave through it */
-#define ADVICE(advice) 1, { { 2, UINT32_MAX, advice } }
+#define NOT_EXECUTABLE 1, { { 2, PROT_EXEC, 0 } }, "prot without PROT_EXEC"
+/* The disk's flags outlive us. */
+#define NEVER_BLOCK 2, { { 1, UINT32_MAX, F_SETFL }, { 2, UINT32_MAX, O_NONBLOCK } }, "F_SETFL to O_NONBLOCK alone"
+/* A call may be a socket: no descriptor may leave through it. */
+#define CHANNEL 1, { { 0, UINT32_MAX, 0 } }, "descriptor 0, the channel"
+#define DONT_DUMP 1, { { 2, UINT32_MAX, MADV_DONTDUMP } }, "MADV_DONTDUMP"
+#define THREADS 1, { { 0, CLONE_THREAD, CLONE_THREAD } }, "with CLONE_THREAD"
 
 /* Only until the run filter is loaded, on top of the rows below. */
 const struct policy_call policy_worker_setup[] = {
@@ -21,7 +24,7 @@ const struct policy_call policy_worker_setup[] = {
         { "epoll_create1", "loop.c: loop_init" },
         { "eventfd2", "loop.c: loops' wake-ups; engine_sync.c: completions" },
         { "clone3", "pthread_create: loops and pool" },
-        { "clone", "pthread_create, where clone3 is hidden", 1, { { 0, CLONE_THREAD, CLONE_THREAD } } },
+        { "clone", "pthread_create, where clone3 is hidden", THREADS },
         { "set_robust_list", "pthread_create: a new thread" },
         { "rseq", "pthread_create: a new thread" },
         { "rt_sigprocmask", "pthread_create" },
@@ -33,8 +36,8 @@ const struct policy_call policy_worker_setup[] = {
 const struct policy_call policy_worker_run[] = {
         { "epoll_wait", "loop.c: loop_sleep" },
         { "epoll_ctl", "loop.c: watch, for kicks that come and go" },
-        { "read", "vring_fds.c: kick_drain; device_state.c: loading" },
-        { "write", "vring_fds.c: call_fire; device_state.c: saving; loop.c: loop_wake; engine_sync.c: pool_give_back" },
+        { "preadv2", "stream.c: kicks, a state that is loaded; engine_sync.c: reads, cached ones from the loop itself" },
+        { "pwritev2", "stream.c: calls, a state that is saved, loops' wake-ups, a pool's completions; engine_sync.c: writes" },
         { "futex", "park.c: loops wait while the map changes; engine_sync.c: the pool's queue" },
         { "clock_gettime", "loop.c: adaptive polling, where the vDSO cannot" },
         { "recvmsg", "link.c: packets of the session", CHANNEL },
@@ -43,9 +46,8 @@ const struct policy_call policy_worker_run[] = {
         { "fcntl", "vring_fds.c: never_block", NEVER_BLOCK },
         { "mmap", "guest_mem.c: regions; vring_config.c: requests of a vring; inflight.c: the area; dirty_log.c", NOT_EXECUTABLE },
         { "munmap", "guest_mem.c, vring_config.c, inflight.c, dirty_log.c" },
-        { "madvise", "guest_mem.c: guest memory stays out of core dumps", ADVICE(MADV_DONTDUMP) },
+        { "madvise", "guest_mem.c: guest memory stays out of core dumps", DONT_DUMP },
         { "close", "fd.c: memory files after mapping, vrings' descriptors" },
-        { "restart_syscall", "the kernel, after a stop and a continue" },
         { "exit_group", "link.c, loop.c: the channel has hung up" },
         { NULL },
 };

@@ -90,7 +90,7 @@ calls() {
         worker) profile=worker_run_blk_$engine ;;
         *) profile=broker_run ;;
         esac
-        "$VHOST_BROKER" --print-policy=block | awk -v p="$profile:" '$1 == p { n = $2 } END { print n ? n : "-" }'
+        "$VHOST_BROKER" --print-policy | awk -v p="$profile:" '$1 == p { n = $2 } END { print n ? n : "-" }'
 }
 
 fds() {

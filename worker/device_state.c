@@ -4,6 +4,7 @@
  */
 #include "device_state.h"
 
+#include "stream.h"
 #include "virtio.h"
 #include "vring_fds.h"
 #include "worker.h"
@@ -76,7 +77,7 @@ static int state_load(struct worker *w)
         struct device_state *state = &w->state;
 
         for (;;) {
-                ssize_t got = read(state->fd.num, state->bytes + state->n, sizeof(state->bytes) - state->n);
+                ssize_t got = stream_read(state->fd.num, state->bytes + state->n, sizeof(state->bytes) - state->n);
 
                 if (got < 0)
                         return -errno;
@@ -93,7 +94,7 @@ static int state_save(struct worker *w)
         struct device_state *state = &w->state;
 
         while (state->n < state->len) {
-                ssize_t put = write(state->fd.num, state->bytes + state->n, state->len - state->n);
+                ssize_t put = stream_write(state->fd.num, state->bytes + state->n, state->len - state->n);
 
                 if (put < 0)
                         return -errno;

@@ -3,6 +3,7 @@
  */
 #include "loop.h"
 
+#include "stream.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -106,7 +107,7 @@ void loop_wake(const struct loop *l)
 {
         uint64_t one = 1;
 
-        if (write(l->wake.num, &one, sizeof(one)) < 0)
+        if (stream_write(l->wake.num, &one, sizeof(one)) < 0)
                 abort(); /* its counter cannot be full */
 }
 

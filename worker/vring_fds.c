@@ -3,6 +3,8 @@
  */
 #include "vring_fds.h"
 
+#include "stream.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -36,7 +38,7 @@ void kick_drain(int kick)
         char bytes[512];
 
         for (int i = 0; i < DRAIN_ROUNDS; i++)
-                if (read(kick, bytes, sizeof(bytes)) < (ssize_t) sizeof(bytes))
+                if (stream_read(kick, bytes, sizeof(bytes)) < (ssize_t) sizeof(bytes))
                         return;
 }
 
@@ -50,6 +52,6 @@ void call_fire(int call)
         uint64_t one = 1;
 
         /* Full: a signal is there already. Gone: no one listens. SIGPIPE is ignored (main.c). */
-        if (call >= 0 && write(call, &one, sizeof(one)) < 0)
+        if (call >= 0 && stream_write(call, &one, sizeof(one)) < 0)
                 return;
 }

@@ -7,6 +7,7 @@
 #include "array.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,28 @@ START_TEST(layouts_differ)
 }
 END_TEST
 
+/* Idle, each sleeps in a call that the kernel must take up again by itself: restart_syscall is not allowed. */
+START_TEST(stopped_and_continued_they_serve_on)
+{
+        RIG_WITH(rig, .engine = engines[_i], .set = { "worker.threads=2" });
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 4 });
+        struct drv_blk blk = rig_blk(&device, 3);
+        const pid_t pid[] = { rig_child(&rig, "vhost-session"), rig_child(&rig, "vhost-worker") };
+        uint8_t got[512];
+
+        for (unsigned i = 0; i < ARRAY_SIZE(pid); i++) {
+                ck_assert_int_eq(kill(pid[i], SIGSTOP), 0);
+                OK(proc_await_state(pid[i], 'T', FE_TIMEOUT_MS));
+                ck_assert_int_eq(kill(pid[i], SIGCONT), 0);
+                OK(proc_await_state(pid[i], 'S', FE_TIMEOUT_MS));
+        }
+        OK(drv_blk_read(&blk, 1, got, sizeof(got)));
+        ck_assert(rig_child(&rig, "vhost-session") == pid[0] && rig_child(&rig, "vhost-worker") == pid[1]);
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("confinement");
@@ -224,6 +247,7 @@ int main(void)
         tcase_add_loop_test(all, descriptors_are_those_of_the_manifest, 0, ARRAY_SIZE(engines));
         tcase_add_test(all, read_only_is_in_the_descriptor);
         tcase_add_test(all, layouts_differ);
+        tcase_add_loop_test(all, stopped_and_continued_they_serve_on, 0, ARRAY_SIZE(engines));
         suite_add_tcase(suite, all);
         return rig_main(suite);
 }

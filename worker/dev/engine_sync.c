@@ -4,6 +4,8 @@
  */
 #include "engine.h"
 
+#include "stream.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -78,7 +80,7 @@ static void pool_give_back(struct io *io)
                 io->next = others;
         while (!atomic_compare_exchange_weak_explicit(&l->done, &others, io, memory_order_release,
                                                       memory_order_relaxed));
-        if (!others && write(l->wake.num, &one, sizeof(one)) < 0)
+        if (!others && stream_write(l->wake.num, &one, sizeof(one)) < 0)
                 abort(); /* its counter cannot be full */
 }
 
