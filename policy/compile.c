@@ -1,7 +1,7 @@
 /*
  * Build-time tool: turns the tables of this room into seccomp filters, as a C source on standard output.
  *
- *   compile broker|session|worker|sizes
+ *   compile broker|session|worker|all|sizes
  *
  * It is the only code of the room. It trusts the tables, but refuses names that libseccomp does not know.
  */
@@ -137,16 +137,21 @@ static void print_sizes(const struct draft *drafts)
         printf("};\n");
 }
 
-static void print_filters(const struct draft *drafts, enum policy_program program)
+static bool is_of(const struct policy_profile *profile, const char *program)
+{
+        return strcmp(program, "all") == 0 || strcmp(program, programs[profile->program]) == 0;
+}
+
+static void print_filters(const struct draft *drafts, const char *program)
 {
         for (size_t i = 0; i < policy_n_profiles; i++)
-                if (policy_profiles[i].program == program)
+                if (is_of(&policy_profiles[i], program))
                         print_code(&drafts[i]);
         printf("const struct policy_filter policy_filters[] = {\n");
         for (size_t i = 0; i < policy_n_profiles; i++) {
                 const struct policy_profile *p = &policy_profiles[i];
 
-                if (p->program == program)
+                if (is_of(p, program))
                         printf("        { \"%s\", %d, %d, %u, %u, %u, sizeof(%s) / sizeof(%s[0]), %s },\n", p->name,
                                (int) p->program, (int) p->stage, p->device, p->engine, drafts[i].calls, p->name,
                                p->name, p->name);
@@ -154,30 +159,18 @@ static void print_filters(const struct draft *drafts, enum policy_program progra
         printf("};\nconst size_t policy_n_filters = sizeof(policy_filters) / sizeof(policy_filters[0]);\n");
 }
 
-/* The program of that name; -1: "sizes". */
-static int program_of(const char *name)
-{
-        for (unsigned i = 0; name && i < ARRAY_SIZE(programs); i++)
-                if (strcmp(name, programs[i]) == 0)
-                        return (int) i;
-        if (!name || strcmp(name, "sizes") != 0)
-                errx(2, "usage: compile broker|session|worker|sizes");
-        return -1;
-}
-
 int main(int argc, char **argv)
 {
-        int program = program_of(argc == 2 ? argv[1] : NULL);
         struct draft *drafts = calloc(policy_n_profiles, sizeof(*drafts));
 
-        if (!drafts)
-                err(1, "policy");
+        if (!drafts || argc != 2)
+                errx(2, "usage: compile broker|session|worker|all|sizes");
         for (size_t i = 0; i < policy_n_profiles; i++)
                 compile(&policy_profiles[i], &drafts[i]);
         printf("/* Made by policy/compile from the tables of policy/. */\n#include \"policy.h\"\n\n");
-        if (program < 0)
+        if (strcmp(argv[1], "sizes") == 0)
                 print_sizes(drafts);
         else
-                print_filters(drafts, (enum policy_program) program);
+                print_filters(drafts, argv[1]);
         return ferror(stdout) || fflush(stdout) ? 1 : 0;
 }

@@ -77,6 +77,10 @@ static void stand_alone(const struct rig *rig, struct words *w)
 
         word(w, "--type=%s", o->type);
         word(w, "--socket-path=%s", rig->socket);
+        for (unsigned i = 0; i < RIG_SETS && o->set[i]; i++) {
+                word(w, "--set");
+                word(w, "%s", o->set[i]);
+        }
         if (strcmp(o->type, "block") != 0)
                 return;
         if (o->engine && !strcmp(o->engine, "null")) {
@@ -93,10 +97,6 @@ static void stand_alone(const struct rig *rig, struct words *w)
         }
         if (o->read_only)
                 word(w, "--read-only");
-        for (unsigned i = 0; i < RIG_SETS && o->set[i]; i++) {
-                word(w, "--set");
-                word(w, "%s", o->set[i]);
-        }
 }
 
 static void write_configs(const struct rig *rig)

@@ -1,6 +1,6 @@
 /*
  * The compiled filters, run in an interpreter as the kernel does to fill its bitmap of calls that need no filter run:
- * with the number of the call and the architecture alone. Built once for each program.
+ * with the number of the call and the architecture alone.
  */
 #include "array.h"
 #include "policy.h"
