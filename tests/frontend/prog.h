@@ -47,6 +47,9 @@ unsigned prog_kill_left_overs(void);
 /* Its descendants whose argv[0] ends in `name` (NULL: all); returns how many, at most max of them stored. */
 unsigned prog_find(pid_t root, const char *name, pid_t *pids, unsigned max);
 
+/* Waits until the process has at most `n` descendants. -ETIMEDOUT. */
+int prog_await_children(pid_t pid, unsigned n, int timeout_ms);
+
 /* Open descriptors of a process; -errno. */
 int prog_count_fds(pid_t pid);
 

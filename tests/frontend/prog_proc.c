@@ -120,6 +120,19 @@ int prog_await_fds(pid_t pid, int n, int timeout_ms)
         return 0;
 }
 
+int prog_await_children(pid_t pid, unsigned n, int timeout_ms)
+{
+        const struct timespec tick = { .tv_nsec = 2000000 };
+        long long deadline = fe_deadline(timeout_ms);
+
+        while (prog_find(pid, NULL, NULL, 0) > n) {
+                if (!fe_left_ms(deadline))
+                        return -ETIMEDOUT;
+                nanosleep(&tick, NULL);
+        }
+        return 0;
+}
+
 int prog_kill(pid_t pid, int timeout_ms)
 {
         AUTO_FD pidfd = { pidfd_open(pid, 0) };

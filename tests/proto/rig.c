@@ -50,6 +50,11 @@ static void write_config(const struct rig *rig, const char *name, const char *so
         if (!strcmp(o->type, "block"))
                 fprintf(f, "[Block]\nPath=%s\nQueues=%u\nEngine=%s\nReadOnly=%s\n", disk, o->queues,
                         o->engine ? o->engine : "auto", o->read_only ? "yes" : "no");
+        for (unsigned i = 0; i < RIG_SETS && o->set[i] && socket == rig->socket; i++) {
+                const char *dot = strchr(o->set[i], '.');
+
+                fprintf(f, "[%.*s]\n%s\n", (int) (dot - o->set[i]), o->set[i], dot + 1);
+        }
         ck_assert_int_eq(fclose(f), 0);
 }
 

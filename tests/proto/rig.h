@@ -22,7 +22,7 @@ struct rig_options {
         bool read_only;
         bool neighbour; /* a second device behind the same broker */
         uint64_t disk_bytes;
-        const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE */
+        const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE, not of the neighbour */
 };
 
 struct rig {
