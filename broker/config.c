@@ -16,6 +16,7 @@
 enum {
         DEFAULT_QUEUES = 4,
         DEFAULT_POLL_US = 32,
+        DEFAULT_QUEUE_SIZE = 1024, /* what QEMU allows at most */
 };
 
 bool config_name_ok(const char *name)
@@ -46,6 +47,7 @@ int config_init(struct device_config *config, const char *name)
                 .name = strdup(name),
                 .block = {.queues = DEFAULT_QUEUES, .discard = true, .locking = true },
                 .worker = { .threads = 1,                       .poll_max_us = DEFAULT_POLL_US                         },
+                .queue_size = DEFAULT_QUEUE_SIZE,
                 .layer = 1,
         };
         return config->name ? 0 : -ENOMEM;

@@ -30,6 +30,7 @@ enum config_key {
         CONFIG_ALLOW_GROUP,
         CONFIG_VM,
         CONFIG_IOMMU,
+        CONFIG_QUEUE_SIZE,
         CONFIG_PATH,
         CONFIG_READ_ONLY,
         CONFIG_SERIAL,
@@ -87,6 +88,7 @@ struct device_config {
         struct config_block block;
         struct config_worker worker;
         bool iommu; /* offer ACCESS_PLATFORM: not every front-end that takes it speaks for an IOMMU */
+        uint32_t queue_size; /* entries of the largest vring */
         uint32_t may_lack; /* enum ipc_layer */
 
         char *where[CONFIG_KEYS]; /* where each key was set last; NULL: never, it has its default */

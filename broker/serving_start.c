@@ -68,6 +68,7 @@ static int send_device(struct serving *serving, const struct birth *birth, const
                                                                           : config->block.queues,
                 .threads = config->worker.threads,
                 .poll_max_us = config->worker.poll_max_us,
+                .queue_size = config->queue_size,
                 .features = offered(config),
                 .may_lack = config->may_lack,
                 .lacks = serving->host->privilege.lacks,
@@ -98,6 +99,7 @@ static int send_connection(struct serving *serving, struct birth *birth, const s
                 .protocol_features = config->type->protocol_features,
                 .queues = config->type->queues_max,
                 .may_lack = config->may_lack,
+                .queue_size = config->queue_size,
         };
         int fds[] = { connection->num, birth->session_channel.num };
         int r = packet_send(serving->control.num, IPC_CONNECTION, 0, &opening, sizeof(opening), fds, 2);
@@ -148,7 +150,7 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .fd = { birth->session_control.num, reports, reports },
                 .id = serving->child[SERVING_SESSION].slot,
                 .limits = { .nofile = SESSION_FDS + 3 * config->type->queues_max,
-                            .fsize = config->type->queues_max * vu_inflight_bytes(VRING_SIZE_MAX, true) },
+                            .fsize = config->type->queues_max * vu_inflight_bytes(config->queue_size, true) },
                 .namespaces = namespaces,
         };
         struct child worker = {

@@ -124,6 +124,8 @@ struct ipc_device {
         uint64_t features; /* virtio features that policy and config allow; the device offers a subset */
         uint32_t may_lack; /* enum ipc_layer */
         uint32_t lacks;    /* enum ipc_layer: what the broker already knows to be missing */
+        uint32_t queue_size; /* entries of the largest vring, 1..VRING_SIZE_MAX */
+        uint32_t reserved;
         struct ipc_block {
                 uint32_t engine;     /* enum ipc_engine */
                 uint32_t block_size; /* logical block, bytes, power of two 512..4096 */
@@ -308,6 +310,8 @@ struct ipc_connection {
         uint64_t protocol_features; /* allowed by policy and config */
         uint32_t queues;
         uint32_t may_lack; /* enum ipc_layer */
+        uint32_t queue_size; /* entries of the largest vring */
+        uint32_t reserved;
 };
 
 /* IPC_RESIZE: the disk has a new size; the worker may write up to it already. */

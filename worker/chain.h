@@ -10,7 +10,7 @@
 struct vring;
 
 enum {
-        CHAIN_DESCS_MAX = 1024, /* descriptors of one chain; also the largest vring */
+        CHAIN_DESCS_MAX = 1024, /* descriptors of one chain, in vrings of any size */
         CHAIN_PARTS_MAX = CHAIN_DESCS_MAX + 64, /* spans of one chain: a descriptor may cross regions */
         CHAIN_PARTS_INLINE = 6,
 };
@@ -25,6 +25,7 @@ struct chain_cursor {
 struct chain {
         struct vring *vring;
         uint16_t head;
+        uint16_t room; /* its vring's, while it is taken */
         bool taken;    /* from its fetch until its used entry is published */
         bool finished; /* IN_ORDER: done, but one before it is not */
         uint32_t written; /* bytes, once finished */

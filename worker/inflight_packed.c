@@ -287,11 +287,12 @@ void inflight_packed_take(struct inflight_packed *track, const struct vring_pack
                 record_head(track, head);
 }
 
-unsigned inflight_packed_recall(const struct inflight_packed *track, uint16_t head, struct vring_packed_desc *ret_list)
+unsigned inflight_packed_recall(const struct inflight_packed *track, uint16_t head, struct vring_packed_desc *ret_list,
+                                unsigned most)
 {
         unsigned n = track->slot[head].num;
 
-        for (unsigned i = 0; i < n; i++, head = track->slot[head].next) {
+        for (unsigned i = 0; i < n && i < most; i++, head = track->slot[head].next) {
                 const volatile struct vu_inflight_packed_desc *from = &track->desc[head];
 
                 ret_list[i] = (struct vring_packed_desc){ htole64(from->addr), htole32(from->len), htole16(from->id),

@@ -62,8 +62,9 @@ int inflight_packed_resume(struct inflight_packed *track, bool published, uint16
 /* A chain of n <= n_free descriptors was taken; its head was free_head. */
 void inflight_packed_take(struct inflight_packed *track, const struct vring_packed_desc *list, unsigned n);
 
-/* Copies the descriptors of a chain that a predecessor took; returns how many, at most size. */
-unsigned inflight_packed_recall(const struct inflight_packed *track, uint16_t head, struct vring_packed_desc *ret_list);
+/* Copies the descriptors of a chain that a predecessor took, at most `most`; returns how many it has, at most size. */
+unsigned inflight_packed_recall(const struct inflight_packed *track, uint16_t head, struct vring_packed_desc *ret_list,
+                                unsigned most);
 
 /* Around the store of the flags that publish n requests: prepare before it, settle after it. */
 void inflight_packed_prepare(struct inflight_packed *track, const uint16_t *heads, unsigned n,

@@ -69,7 +69,7 @@ int link_receive_device(struct link *link, struct packet *ret_packet)
 int link_ready(struct worker *w, uint32_t lacks)
 {
         struct ipc_ready ready = { .features = w->face.features, .device = w->device->id, .queues = w->n_vrings,
-                                   .queue_size_max = WORKER_VRING_SIZE_MAX, .engine = w->face.engine,
+                                   .queue_size_max = w->vring_size_max, .engine = w->face.engine,
                                    .lacks = lacks, .config_size = w->face.config_size };
 
         memcpy(ready.config, w->face.config, sizeof(ready.config));

@@ -45,20 +45,42 @@ void vring_stall(struct vring *vr, uint64_t iova, uint32_t access)
                 loop_wake(&vr->worker->loop[0]);
 }
 
+/* The room that the next request will have: one just given back, whose pages are there. There is one, or all are taken. */
+static uint16_t next_room(const struct vring *vr)
+{
+        return vr->n_rooms ? vr->rooms[vr->n_rooms - 1] : vr->new_rooms;
+}
+
+static void take_room(struct vring *vr, struct chain *chain)
+{
+        chain->room = next_room(vr);
+        if (vr->n_rooms)
+                vr->n_rooms--;
+        else
+                vr->new_rooms++;
+}
+
+/* Waits until some requests are published? A vring with no more entries than rooms finds its own end. */
+static bool vring_fill(struct vring *vr)
+{
+        vr->full = vr->busy == VRING_BUSY_MOST && vr->size > VRING_BUSY_MOST;
+        return vr->full;
+}
+
 /* Turns the descriptors of one head into a request; breaks the vring if they are malformed. */
 static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chain)
 {
-        struct gpa_range *writes = vr->worker->dirty.data ? vr->writes + head * (size_t) CHAIN_PARTS_MAX : NULL;
+        size_t room = next_room(vr) * (size_t) CHAIN_PARTS_MAX;
         const struct chain_source source = { .mem = &vr->worker->mem, .desc = vr->desc, .size = vr->size,
                                              .indirect = vr->indirect, .scratch = vr->loop->scratch,
-                                             .writes = writes };
+                                             .writes = vr->worker->dirty.data ? vr->writes + room : NULL };
         struct chain_fault fault = { .what = "head 0x%llx is in flight already", .value = head };
         struct chain *chain = request_of(vr, head);
         int r = -EPROTO;
 
         chain->head = head;
         if (!chain->taken)
-                r = vr->format->gather(vr, &source, vr->spill + head * (size_t) CHAIN_PARTS_MAX, chain, &fault);
+                r = vr->format->gather(vr, &source, vr->spill + room, chain, &fault);
         if (r == -EAGAIN) {
                 vring_stall(vr, fault.value, fault.access);
                 return r;
@@ -70,6 +92,7 @@ static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chai
         chain->vring = vr;
         chain->taken = true;
         chain->finished = false;
+        take_room(vr, chain);
         vr->busy++;
         if (vr->in_order)
                 vr->order[(vr->oldest + vr->n_order++) % vr->size] = head;
@@ -82,7 +105,7 @@ static int vring_take(struct vring *vr, struct chain **ret_chain)
 {
         struct chain_fault fault;
         uint16_t head;
-        int r = vr->format->next(vr, &head, &fault);
+        int r = vring_fill(vr) ? -EAGAIN : vr->format->next(vr, &head, &fault);
 
         if (r == -EAGAIN)
                 return r;
@@ -108,7 +131,7 @@ static bool vring_serve_again(struct vring *vr)
         struct chain *chain;
         bool worked = false;
 
-        while (vr->next_again < vr->n_again && vr->state != BROKEN && !vr->stalled) {
+        while (vr->next_again < vr->n_again && vr->state != BROKEN && !vr->stalled && !vring_fill(vr)) {
                 uint16_t head = vr->again[vr->next_again];
                 int r;
 
@@ -164,7 +187,7 @@ bool vring_serve(struct vring *vr)
                 if (r == 0) {
                         vring_hand_over(vr, chain);
                         worked = true;
-                } else if (r != -EAGAIN || vr->stalled || !vring_rest(vr)) {
+                } else if (r != -EAGAIN || vr->stalled || vr->full || !vring_rest(vr)) {
                         return worked || r != -EAGAIN;
                 }
         }
@@ -218,10 +241,16 @@ void chain_done(struct chain *chain, uint32_t written)
 
 static void vring_release_done(struct vring *vr)
 {
-        for (unsigned i = 0; i < vr->n_done; i++)
-                request_of(vr, vr->done[i])->taken = false;
+        for (unsigned i = 0; i < vr->n_done; i++) {
+                struct chain *chain = request_of(vr, vr->done[i]);
+
+                chain->taken = false;
+                vr->rooms[vr->n_rooms++] = chain->room;
+        }
         vr->busy -= vr->n_done;
         vr->n_done = 0;
+        vr->kicked |= vr->full;
+        vr->full = false;
 }
 
 bool vring_publish(struct vring *vr)

@@ -9,7 +9,10 @@
 #include "inflight_packed.h"
 #include "vring_state.h"
 
-enum { VRING_BUDGET = 256 }; /* requests taken in one round, so that one vring cannot starve the rest */
+enum {
+        VRING_BUDGET = 256,     /* requests taken in one round, so that one vring cannot starve the rest */
+        VRING_BUSY_MOST = 1024, /* requests in flight at a time, however large the vring is: each needs room */
+};
 
 struct loop;
 struct worker;
@@ -62,14 +65,18 @@ struct vring {
         bool kicked;   /* look at it in the next round */
         bool drains;   /* take nothing new: someone waits until it is idle */
         bool call_due; /* signal it even if nothing was used */
+        bool full;     /* as many as may be are in flight: take more when some are published */
         unsigned busy; /* requests taken and not published */
 
         void *room; /* one mapping for all that follows */
         size_t room_len;
         char *requests; /* one per descriptor, struct chain first */
         size_t stride;
-        struct iovec *spill;      /* CHAIN_PARTS_MAX per descriptor */
-        struct gpa_range *writes; /* likewise, of what is written into, while that is logged */
+        uint16_t *rooms; /* a stack of those given back: one is a request's part of spill and writes */
+        unsigned n_rooms;
+        uint16_t new_rooms; /* never used: this one and all behind it */
+        struct iovec *spill;      /* CHAIN_PARTS_MAX per request in flight */
+        struct gpa_range *writes; /* likewise: of what is written into, while that is logged */
         uint16_t *done;      /* heads with a used entry that is not published yet */
         unsigned n_done;
         uint16_t *again; /* heads to submit again after a resume */
@@ -202,5 +209,11 @@ void vring_kicked(struct vring *vr);
 /* Could it be served? */
 static inline bool vring_live(const struct vring *vr)
 {
-        return vr->state == STARTED_ON && !vr->drains && vr->attached && !vr->stalled;
+        return vr->state == STARTED_ON && !vr->drains && vr->attached && !vr->stalled && !vr->full;
+}
+
+/* Rooms for requests in flight. */
+static inline uint32_t vring_rooms(const struct vring *vr)
+{
+        return vr->size < VRING_BUSY_MOST ? vr->size : VRING_BUSY_MOST;
 }

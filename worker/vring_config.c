@@ -27,9 +27,9 @@ static int vring_make_room(struct vring *vr)
 {
         size_t stride = align_up(vr->worker->device->request_bytes, 64);
         size_t requests = vr->size * stride, heads = align_up(vr->size * sizeof(uint16_t), 64);
-        size_t parts = vr->size * (size_t) CHAIN_PARTS_MAX;
+        size_t parts = vring_rooms(vr) * (size_t) CHAIN_PARTS_MAX;
         size_t slots = align_up(vr->size * sizeof(struct inflight_slot), 64);
-        size_t len = requests + 3 * heads + slots + parts * (sizeof(*vr->spill) + sizeof(*vr->writes));
+        size_t len = requests + 4 * heads + slots + parts * (sizeof(*vr->spill) + sizeof(*vr->writes));
         char *room = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
         if (room == MAP_FAILED)
@@ -41,8 +41,9 @@ static int vring_make_room(struct vring *vr)
         vr->done = (uint16_t *) (room + requests);
         vr->again = (uint16_t *) (room + requests + heads);
         vr->order = (uint16_t *) (room + requests + 2 * heads);
-        vr->slots = (struct inflight_slot *) (room + requests + 3 * heads);
-        vr->spill = (struct iovec *) (room + requests + 3 * heads + slots);
+        vr->rooms = (uint16_t *) (room + requests + 3 * heads);
+        vr->slots = (struct inflight_slot *) (room + requests + 4 * heads);
+        vr->spill = (struct iovec *) (room + requests + 4 * heads + slots);
         vr->writes = (struct gpa_range *) (vr->spill + parts);
         return 0;
 }
@@ -61,8 +62,8 @@ static void vring_clear(struct vring *vr)
         vr->inflight = (struct inflight){ 0 };
         vr->packed.track = (struct inflight_packed){ 0 };
         vr->n_order = vr->oldest = 0;
-        vr->n_done = vr->busy = vr->n_again = vr->next_again = 0;
-        vr->kicked = vr->call_due = vr->drains = vr->attached = vr->positioned = vr->stalled = vr->dormant =
+        vr->n_done = vr->busy = vr->n_rooms = vr->new_rooms = vr->n_again = vr->next_again = 0;
+        vr->full = vr->kicked = vr->call_due = vr->drains = vr->attached = vr->positioned = vr->stalled = vr->dormant =
                 false;
 }
 
@@ -121,7 +122,7 @@ static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
         bool packed = acked & VIRTIO_BIT(VIRTIO_F_RING_PACKED);
         int r;
 
-        if (what->size == 0 || what->size > WORKER_VRING_SIZE_MAX || (!packed && what->size & (what->size - 1)))
+        if (what->size == 0 || what->size > vr->worker->vring_size_max || (!packed && what->size & (what->size - 1)))
                 return -EINVAL;
         vr->start = *what;
         vr->format = packed ? &vring_packed : &vring_split;

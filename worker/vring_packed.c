@@ -224,6 +224,10 @@ static int packed_next(struct vring *vr, uint16_t *ret_head, struct chain_fault 
         if (!is_available(load_flags(&p->desc[at.slot], __ATOMIC_ACQUIRE), at))
                 return -EAGAIN;
         do {
+                if (n == CHAIN_DESCS_MAX) {
+                        *ret_fault = (struct chain_fault){ "chain of more than 0x%llx descriptors", n };
+                        return -E2BIG;
+                }
                 if (n == p->track.n_free) {
                         *ret_fault = (struct chain_fault){ "more in flight than the vring has, at slot 0x%llx",
                                                            p->avail.slot };
@@ -239,14 +243,20 @@ static int packed_next(struct vring *vr, uint16_t *ret_head, struct chain_fault 
 
 static void packed_recall(struct vring *vr, uint16_t head)
 {
-        vr->packed.listed = inflight_packed_recall(&vr->packed.track, head, vr->loop->scratch->list);
+        vr->packed.listed = inflight_packed_recall(&vr->packed.track, head, vr->loop->scratch->list,
+                                                   CHAIN_DESCS_MAX);
 }
 
 static int packed_gather(struct vring *vr, const struct chain_source *source, struct iovec *spill, struct chain *chain,
                          struct chain_fault *ret_fault)
 {
-        int r = chain_gather_packed(source, vr->packed.listed, chain->head, spill, chain, ret_fault);
+        int r;
 
+        if (vr->packed.listed > CHAIN_DESCS_MAX) { /* by what the area says */
+                *ret_fault = (struct chain_fault){ "chain of 0x%llx descriptors", vr->packed.listed };
+                return -E2BIG;
+        }
+        r = chain_gather_packed(source, vr->packed.listed, chain->head, spill, chain, ret_fault);
         if (r == 0)
                 vr->packed.track.slot[chain->head].writable = chain->in.left > 0;
         return r;

@@ -21,6 +21,8 @@ static int check_device(const struct worker *w, const struct ipc_device *device)
         if (device->threads == 0 || device->threads > WORKER_LOOPS_MAX || device->queues == 0 ||
             device->queues > WORKER_QUEUES_MAX)
                 return refuse(w, "threads or queues out of range", -EINVAL);
+        if (device->queue_size == 0 || device->queue_size > VRING_SIZE_MAX)
+                return refuse(w, "size of vrings out of range", -EINVAL);
         return 0;
 }
 
@@ -96,6 +98,7 @@ int worker_set_up(struct worker *w, const struct device *kind, const struct ipc_
         if (r < 0)
                 return r; /* has been logged */
         w->n_loops = device->threads;
+        w->vring_size_max = device->queue_size;
         r = open_device(w, device, packet);
         if (r < 0)
                 return r; /* likewise */

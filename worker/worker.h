@@ -33,9 +33,10 @@ struct worker {
         unsigned n_loops;
         struct vring *vring;
         unsigned n_vrings;
+        uint32_t vring_size_max; /* entries */
 };
 
-enum { WORKER_VRING_SIZE_MAX = CHAIN_DESCS_MAX, WORKER_QUEUES_MAX = 256, WORKER_LOOPS_MAX = 64 };
+enum { WORKER_QUEUES_MAX = 256, WORKER_LOOPS_MAX = 64 };
 
 /*
  * Makes everything that the worker will ever need but guest memory: device, loops, threads, vrings; takes the

@@ -120,7 +120,7 @@ static int check_ready(const struct session *s, const struct ipc_ready *ready)
                 return -ENODEV;
         if (ready->queues < 1 || ready->queues > LIMIT_QUEUES || ready->queues > s->allowed.queues)
                 return -ERANGE;
-        if (ready->queue_size_max < 1 || ready->queue_size_max > VRING_SIZE_MAX)
+        if (ready->queue_size_max < 1 || ready->queue_size_max > s->allowed.queue_size)
                 return -ERANGE;
         if (ready->config_size > VU_CONFIG_MAX || ready->engine >= IPC_ENGINES)
                 return -ERANGE;

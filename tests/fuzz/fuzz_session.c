@@ -56,7 +56,8 @@ void fuzz_init(struct fuzz_session *fuzz)
         session_init(fuzz->s, (struct fd){ broker[0] }, (struct fd){ up[1] });
         fuzz->s->may_restart = true;
         fuzz->s->allowed = (struct ipc_connection){ .device = VIRTIO_ID_BLOCK, .features = UINT64_MAX,
-                                                    .protocol_features = UINT64_MAX, .queues = 4 };
+                                                    .protocol_features = UINT64_MAX, .queues = 4,
+                                                    .queue_size = 1024 };
         connection.fd[0].num = front[0];
         connection.fd[1].num = worker[0];
         session_open(fuzz->s, &connection);

@@ -33,7 +33,7 @@ struct fuzz_worker *fuzz_worker_new(void)
 {
         struct fuzz_worker *fuzz = calloc(1, sizeof(*fuzz));
         const struct ipc_device device = {
-                .device = VIRTIO_ID_BLOCK, .queues = FUZZ_QUEUES, .threads = 1, .features = ~UINT64_C(0),
+                .device = VIRTIO_ID_BLOCK, .queues = FUZZ_QUEUES, .threads = 1, .queue_size = 1024, .features = ~UINT64_C(0),
                 .block = { .engine = IPC_ENGINE_NULL, .block_size = 512, .physical_size = 512, .capacity = 1 << 20,
                            .discard = 1 },
         };

@@ -73,6 +73,7 @@ START_TEST(every_key)
                                       "AllowUser=root 4711\n"
                                       "AllowGroup=0\n"
                                       "VM=my machine ; the first\n"
+                                      "QueueSize=32768\n"
                                       "\n"
                                       "[block]\n"
                                       "   Path=/dev/disk\n"
@@ -100,6 +101,7 @@ START_TEST(every_key)
         ck_assert_uint_eq(d->allow_user[1], 4711);
         ck_assert_uint_eq(d->n_allow_group, 1);
         ck_assert_str_eq(d->vm, "my machine");
+        ck_assert_uint_eq(d->queue_size, 32768);
         ck_assert_str_eq(d->block.path, "/dev/disk");
         ck_assert_str_eq(d->block.serial, "01234567890123456789");
         ck_assert_uint_eq(d->block.block_size, 4096);

@@ -50,7 +50,8 @@ void rig_init_early(struct rig *rig)
         ck_assert_int_ge(fcntl(up[1], F_SETPIPE_SZ, 1 << 20), 0);
         session_init(rig->s, (struct fd){ broker[0] }, (struct fd){ up[1] });
         rig->s->allowed = (struct ipc_connection){ .device = VIRTIO_ID_BLOCK, .features = RIG_FEATURES,
-                                                   .protocol_features = RIG_PROTOCOL, .queues = RIG_QUEUES };
+                                                   .protocol_features = RIG_PROTOCOL, .queues = RIG_QUEUES,
+                                                   .queue_size = RIG_QUEUE_SIZE };
         connection.fd[0].num = front[0];
         connection.fd[1].num = worker[0];
         session_open(rig->s, &connection);

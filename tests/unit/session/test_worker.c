@@ -49,7 +49,7 @@ START_TEST(ready_is_judged)
         ready = good, ready.queues = RIG_QUEUES + 1, breach_by_ready(&ready);
         ready = good, ready.queues = UINT32_MAX, breach_by_ready(&ready);
         ready = good, ready.queue_size_max = 0, breach_by_ready(&ready);
-        ready = good, ready.queue_size_max = VRING_SIZE_MAX + 1, breach_by_ready(&ready);
+        ready = good, ready.queue_size_max = RIG_QUEUE_SIZE + 1, breach_by_ready(&ready);
         ready = good, ready.config_size = VU_CONFIG_MAX + 1, breach_by_ready(&ready);
         ready = good, ready.engine = IPC_ENGINES, breach_by_ready(&ready);
 }

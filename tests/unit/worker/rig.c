@@ -56,6 +56,7 @@ struct ipc_device rig_device(enum ipc_engine engine, uint64_t capacity)
                 .device = VIRTIO_ID_BLOCK,
                 .queues = RIG_QUEUES,
                 .threads = 1,
+                .queue_size = 1024,
                 .features = UINT64_MAX,
                 .may_lack = IPC_LAYER_LANDLOCK | IPC_LAYER_MDWE,
                 .block = { .engine = engine, .block_size = 512, .physical_size = 4096, .capacity = capacity,

@@ -408,7 +408,7 @@ END_TEST
 
 START_TEST(rng_fills_what_is_writable)
 {
-        struct ipc_device device = { .device = VIRTIO_ID_RNG, .queues = 1, .threads = 1, .features = UINT64_MAX,
+        struct ipc_device device = { .device = VIRTIO_ID_RNG, .queues = 1, .threads = 1, .queue_size = 1024, .features = UINT64_MAX,
                                      .may_lack = IPC_LAYER_LANDLOCK | IPC_LAYER_MDWE };
         const struct rig_part parts[] = { { RIG_GPA + RIG_DATA, 16, false }, { RIG_GPA + RIG_DATA, 5000, true } };
         const struct rig_part large[] = { { RIG_GPA + RIG_DATA, 100000, true } };

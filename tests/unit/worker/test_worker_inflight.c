@@ -75,7 +75,7 @@ static void check_copies(const struct world *world, const struct device_side *de
 
         for (unsigned i = 0; i < device->n_held; i++) {
                 unsigned serial = device_serial(device, world, device->held[i]);
-                unsigned n = inflight_packed_recall(&device->vr.packed.track, device->held[i], list);
+                unsigned n = inflight_packed_recall(&device->vr.packed.track, device->held[i], list, WORLD_RING);
 
                 ck_assert_uint_eq(n, world->length[serial]);
                 for (unsigned k = 0; k < n; k++) {
