@@ -58,6 +58,12 @@ static uint64_t offered(const struct device_config *config)
                              : config->type->features & ~VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
 }
 
+static uint64_t protocol_offered(const struct device_config *config)
+{
+        return config->inband ? config->type->protocol_features
+                              : config->type->protocol_features & ~VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS);
+}
+
 /* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
 static int send_device(struct serving *serving, const struct birth *birth, const struct device_config *config,
                        const struct resource *resource, struct fd fence_write)
@@ -96,7 +102,7 @@ static int send_connection(struct serving *serving, struct birth *birth, const s
                 .id = serving->id,
                 .device = config->type->id,
                 .features = offered(config),
-                .protocol_features = config->type->protocol_features,
+                .protocol_features = protocol_offered(config),
                 .queues = config->type->queues_max,
                 .may_lack = config->may_lack,
                 .queue_size = config->queue_size,

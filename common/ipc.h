@@ -216,9 +216,11 @@ struct ipc_vring_start {
         uint32_t reserved;
 };
 
-struct ipc_vring_stop { /* answered when drained; ANSWER.value is the base */
+#define IPC_STOP_LEFT (UINT64_C(1) << 32) /* requests were left in the in-flight area */
+
+struct ipc_vring_stop { /* answered when drained; ANSWER.value is the base, and perhaps IPC_STOP_LEFT */
         uint32_t index;
-        uint32_t reserved;
+        uint32_t suspend; /* 1: what was taken by a predecessor and not submitted again may stay in flight */
 };
 
 struct ipc_vring_enable {

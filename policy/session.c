@@ -5,6 +5,7 @@
 #include "policy.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #define ALL_BITS UINT32_MAX
@@ -15,7 +16,10 @@ const struct policy_call policy_session_run[] = {
         { .name = "ppoll", .who = "session_step" },
         { .name = "recvmsg", .who = "vu_recv, packet_recv" },
         { .name = "sendmsg", .who = "packet_send, vu_out_send, backend_send" },
-        { .name = "writev", .who = "packet_send to the broker's pipe, backend_send to a pipe" },
+        { .name = "writev", .who = "packet_send to the broker's pipe, backend_send to a pipe, inband.c: fire" },
+        { .name = "eventfd2", .who = "new_eventfd", .n = 1, .argument = { { 1, ALL_BITS, EFD_CLOEXEC | EFD_NONBLOCK } },
+          .limit = "EFD_CLOEXEC and EFD_NONBLOCK" },
+        { .name = "read", .who = "inband_step: eventfds of our own" },
         { .name = "close", .who = "fd_close" },
         /* fstat(3) is one or the other, by version of the C library */
         { .name = "fstat", .who = "memory_check_file, inflight_set, backend_set" },

@@ -246,15 +246,19 @@ static int on_vring_stop(struct worker *w, struct packet *packet)
         const struct ipc_vring_stop *what = (const void *) packet->body;
         struct vring *vr = vring_at(w, what->index);
 
-        if (!vr)
+        if (!vr || what->suspend > 1)
                 return -EINVAL;
+        vr->suspends = what->suspend;
         vring_drain(vr);
         return pend(w, packet, what->index);
 }
 
 static uint64_t finish_vring_stop(struct worker *w)
 {
-        return vring_stop(&w->vring[w->link.pending.index]);
+        struct vring *vr = &w->vring[w->link.pending.index];
+        uint64_t left = vring_state_started(vr->state) && vr->next_again < vr->n_again ? IPC_STOP_LEFT : 0;
+
+        return vring_stop(vr) | left;
 }
 
 static int on_vring_enable(struct worker *w, struct packet *packet)

@@ -176,7 +176,7 @@ bool vring_serve(struct vring *vr)
         vr->kicked = false;
         if (!vring_settle(vr))
                 return false;
-        if (vring_live(vr) || (vr->drains && vr->attached && vring_state_started(vr->state)))
+        if (vring_live(vr) || (vr->drains && !vr->suspends && vr->attached && vring_state_started(vr->state)))
                 worked = vring_serve_again(vr);
         if (!vring_live(vr))
                 return worked;
@@ -283,5 +283,5 @@ void vring_kicked(struct vring *vr)
 bool vring_idle(const struct vring *vr)
 {
         return vr->busy == 0 && (vr->next_again == vr->n_again || vr->state == BROKEN ||
-                                 vr->stalled || !vr->attached);
+                                 vr->stalled || vr->suspends || !vr->attached);
 }

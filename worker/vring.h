@@ -64,6 +64,7 @@ struct vring {
 
         bool kicked;   /* look at it in the next round */
         bool drains;   /* take nothing new: someone waits until it is idle */
+        bool suspends; /* while it drains: what a predecessor had taken may stay in flight */
         bool call_due; /* signal it even if nothing was used */
         bool full;     /* as many as may be are in flight: take more when some are published */
         unsigned busy; /* requests taken and not published */

@@ -24,7 +24,7 @@ static int backend_send(int channel, uint32_t request, const void *payload, uint
         return -errno;
 }
 
-static bool has_channel(const struct session *s)
+bool backend_has_channel(const struct session *s)
 {
         return session_has(s, VU_PF_BACKEND_REQ) && fd_has(&s->ledger.backend);
 }
@@ -40,7 +40,7 @@ void backend_config_changed(struct session *s)
 {
         int r;
 
-        if (!session_has(s, VU_PF_CONFIG) || !has_channel(s)) {
+        if (!session_has(s, VU_PF_CONFIG) || !backend_has_channel(s)) {
                 s->config_change_due = true;
                 return;
         }
@@ -50,7 +50,7 @@ void backend_config_changed(struct session *s)
                 drop_channel(s, "CONFIG_CHANGE_MSG", r);
 }
 
-static int send_miss(const struct session *s, const struct backend_miss *miss)
+static int send_miss(const struct session *s, const struct backend_due *miss)
 {
         const struct vu_iotlb message = { .iova = miss->iova, .type = VU_IOTLB_MISS,
                                           .access = miss->access & IPC_WRITE ? VU_IOTLB_WRITE : VU_IOTLB_READ };
@@ -58,26 +58,51 @@ static int send_miss(const struct session *s, const struct backend_miss *miss)
         return backend_send(s->ledger.backend.num, VU_BACKEND_IOTLB_MSG, &message, sizeof(message));
 }
 
+static int send_notification(const struct session *s, uint32_t request, uint32_t index)
+{
+        const struct vu_vring_state state = { .index = index };
+
+        return backend_send(s->ledger.backend.num, request, &state, sizeof(state));
+}
+
+/* All that is due of one vring; what the channel does not take stays due. */
+static int pay_vring(struct session *s, uint32_t index)
+{
+        struct backend_due *due = &s->due[index];
+        int r = due->miss ? send_miss(s, due) : 0;
+
+        due->miss &= r < 0;
+        if (r == 0 && due->call) {
+                r = send_notification(s, VU_BACKEND_VRING_CALL, index);
+                due->call = r < 0;
+        }
+        if (r == 0 && due->error) {
+                r = send_notification(s, VU_BACKEND_VRING_ERR, index);
+                due->error = r < 0;
+        }
+        return r;
+}
+
 void backend_pay(struct session *s)
 {
         int r = 0;
 
-        if (!has_channel(s))
+        if (!backend_has_channel(s))
                 return;
-        for (unsigned i = 0; i < s->ledger.n_vrings && r == 0; i++) {
-                if (!s->miss[i].due)
-                        continue;
-                r = send_miss(s, &s->miss[i]);
-                s->miss[i].due = r < 0;
-        }
+        for (unsigned i = 0; i < s->ledger.n_vrings && r == 0; i++)
+                r = pay_vring(s, i);
         s->misses_due = r == -EAGAIN;
         if (r < 0 && r != -EAGAIN)
-                drop_channel(s, "IOTLB_MSG", r);
+                drop_channel(s, "back-end message", r);
 }
 
 void backend_iotlb_miss(struct session *s, const struct ipc_iotlb_miss *miss)
 {
-        s->miss[miss->index] = (struct backend_miss){ .due = true, .access = miss->access, .iova = miss->iova };
+        struct backend_due *due = &s->due[miss->index];
+
+        due->miss = true;
+        due->access = miss->access;
+        due->iova = miss->iova;
         if (!s->misses_due)
                 backend_pay(s);
 }

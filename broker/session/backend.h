@@ -6,17 +6,23 @@
 
 #include "ipc.h"
 
+#include <stdbool.h>
+
 struct session;
 
 /* Tells the front-end that the config space has changed, now or when its channel is there (CONFIG_CHANGE_MSG). */
 void backend_config_changed(struct session *s);
 
-/* What a vring waits for, and whether it was asked for. */
-struct backend_miss {
-        bool due;
-        uint32_t access; /* enum ipc_access */
+/* What the front-end has not been told yet of a vring. */
+struct backend_due {
+        bool call, error; /* in-band notifications */
+        bool miss;        /* it waits for what this stands for: */
+        uint32_t access;  /* enum ipc_access */
         uint64_t iova;
 };
+
+/* Is there a channel? */
+bool backend_has_channel(const struct session *s);
 
 /* Asks the front-end what an iova stands for (IOTLB_MSG, miss), now or when its channel takes it. */
 void backend_iotlb_miss(struct session *s, const struct ipc_iotlb_miss *miss);

@@ -17,6 +17,9 @@ vu_handler set_mem_table, get_max_mem_slots, add_mem_reg, rem_mem_reg;
 vu_handler set_vring_num, set_vring_addr, set_vring_base, get_vring_base, set_vring_kick, set_vring_call;
 vu_handler set_vring_err, set_vring_enable;
 
+/* inband.c */
+vu_handler vring_kick;
+
 /* inflight.c */
 vu_handler get_inflight_fd, set_inflight_fd;
 

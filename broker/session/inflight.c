@@ -92,7 +92,7 @@ static int area_accepted(struct session *s, struct vu_msg *m, uint64_t value)
 {
         (void) value;
         for (unsigned i = 0; i < s->ledger.n_vrings; i++)
-                s->ledger.vring[i].drained = false;
+                s->ledger.vring[i].drained = s->ledger.vring[i].left = false;
         fd_close(&s->ledger.inflight.fd);
         s->ledger.inflight = (struct ledger_inflight){
                 .fd = fd_take(&m->fd[0]), .size = m->inflight.size, .offset = m->inflight.offset,

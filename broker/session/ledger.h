@@ -32,6 +32,9 @@ struct ledger_vring {
         bool drained;  /* stopped since the in-flight area was set: nothing of it is in there */
         uint32_t size; /* entries; 0: not set */
         uint32_t base; /* as in SET_VRING_BASE */
+        bool left;     /* stopped with requests in the in-flight area that a next start has to take up */
+        bool kick_own, call_own; /* eventfds of ours: the front-end wants messages (inband.c) */
+        bool call_set, err_set;  /* the front-end has said how it wants them: descriptor or none */
         struct vu_vring_addr addr;
         struct fd kick, call, err;
 };

@@ -17,7 +17,8 @@
 /* What this session can do; the device's policy offers a part of it. */
 #define PROTOCOL_FEATURES                                                                                            \
         (PF(MQ) | PF(LOG_SHMFD) | PF(REPLY_ACK) | PF(BACKEND_REQ) | PF(CONFIG) | PF(INFLIGHT_SHMFD) |                \
-         PF(RESET_DEVICE) | PF(CONFIGURE_MEM_SLOTS) | PF(STATUS) | PF(DEVICE_STATE))
+         PF(RESET_DEVICE) | PF(CONFIGURE_MEM_SLOTS) | PF(STATUS) | PF(DEVICE_STATE) | PF(INBAND_NOTIFICATIONS) |      \
+         PF(GET_VRING_BASE_INFLIGHT))
 
 #define LOG_ALL VIRTIO_BIT(VU_F_LOG_ALL)
 #define BIT30 VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)
@@ -122,10 +123,27 @@ int get_protocol_features(struct session *s, struct vu_msg *m)
         return vu_reply_u64(s, protocol_features(s));
 }
 
+/* Features that make no sense without others. For the one of them the protocol knows no other answer than the end. */
+static int check_needs(struct session *s, uint64_t wanted)
+{
+        const uint64_t inband = PF(REPLY_ACK) | PF(BACKEND_REQ);
+
+        if (wanted & PF(INBAND_NOTIFICATIONS) && (wanted & inband) != inband) {
+                session_end_quietly(s, SESSION_FRONT_END_FAILED);
+                return session_fail(s, -EPROTO, "0x%" PRIx64 ": INBAND_NOTIFICATIONS alone", wanted);
+        }
+        if (wanted & PF(GET_VRING_BASE_INFLIGHT) && !(wanted & PF(INFLIGHT_SHMFD)))
+                return session_fail(s, -EINVAL, "0x%" PRIx64 ": GET_VRING_BASE_INFLIGHT alone", wanted);
+        return 0;
+}
+
 int set_protocol_features(struct session *s, struct vu_msg *m)
 {
         uint64_t foreign = m->u64 & ~protocol_features(s);
+        int r = check_needs(s, m->u64 & ~foreign);
 
+        if (r < 0)
+                return r;
         if (foreign)
                 return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", foreign);
         s->ledger.protocol = m->u64;
@@ -154,7 +172,9 @@ static int reset_done(struct session *s, struct vu_msg *m, uint64_t value)
                 vring->state = VRING_STOPPED;
                 vring->enabled = false;
                 vring->drained = true;
+                vring->left = false;
                 vring->has_base = false;
+                vring->kick_own = false;
                 fd_close(&vring->kick);
         }
         return 0;

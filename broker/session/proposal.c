@@ -44,9 +44,10 @@ void proposal_dirty_log_fd(struct proposal *ret, int fd)
         *ret = (struct proposal){ .type = IPC_DIRTY_LOG_FD, .fd = { fd }, .n_fds = fd >= 0 };
 }
 
-void proposal_vring_stop(struct proposal *ret, uint32_t index)
+void proposal_vring_stop(struct proposal *ret, uint32_t index, bool suspend)
 {
-        *ret = (struct proposal){ .type = IPC_VRING_STOP, .length = sizeof(ret->stop), .stop = { .index = index } };
+        *ret = (struct proposal){ .type = IPC_VRING_STOP, .length = sizeof(ret->stop),
+                                  .stop = { .index = index, .suspend = suspend } };
 }
 
 void proposal_vring_start(struct proposal *ret, const struct ledger_vring *vring, uint32_t index, int kick,

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "handlers.h"
+#include "inband.h"
 #include "vu_rules.h"
 
 #include <errno.h>
@@ -50,7 +51,7 @@ void session_init(struct session *s, struct fd broker, struct fd up)
         s->config_change_due = false;
         s->misses_due = false;
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
-                s->miss[i].due = false;
+                s->due[i] = (struct backend_due){ 0 };
         s->resize_due = 0;
         link_init(&s->link);
         ledger_init(&s->ledger);
@@ -264,7 +265,7 @@ static void check_deadlines(struct session *s)
                 s->paused_until = 0;
 }
 
-static int wait_for(const struct session *s, struct pollfd polls[POLLS], int most_ms)
+static int wait_for(const struct session *s, struct pollfd *polls, unsigned n, int most_ms)
 {
         long long until = next_deadline(s, most_ms);
         long long left = until ? until - clock_ns() : 0;
@@ -273,20 +274,21 @@ static int wait_for(const struct session *s, struct pollfd polls[POLLS], int mos
         if (left < 0)
                 left = 0;
         timeout = (struct timespec){ left / (1000 * MS_NS), left % (1000 * MS_NS) };
-        return ppoll(polls, POLLS, until ? &timeout : NULL, NULL);
+        return ppoll(polls, n, until ? &timeout : NULL, NULL);
 }
 
 void session_step(struct session *s, int most_ms)
 {
-        struct pollfd polls[POLLS] = {
+        struct pollfd polls[POLLS + LIMIT_QUEUES] = {
                 [FROM_BROKER] = { .fd = s->broker.num, .events = POLLIN },
                 [WORKER] = { .fd = s->link.channel.num, .events = s->link.unsent ? POLLIN | POLLOUT : POLLIN },
                 [FRONT] = { .fd = s->front.num, .events = s->out.length ? POLLOUT : may_read(s) ? POLLIN : 0 },
                 [TO_BROKER] = { .fd = s->owes ? s->up.num : -1, .events = POLLOUT },
                 [BACKEND] = { .fd = s->misses_due ? s->ledger.backend.num : -1, .events = POLLOUT },
         };
+        unsigned n = inband_polls(s, polls + POLLS);
 
-        if (wait_for(s, polls, most_ms) < 0 && errno != EINTR) {
+        if (wait_for(s, polls, POLLS + n, most_ms) < 0 && errno != EINTR) {
                 session_end(s, SESSION_BROKER_FAILED, "poll: %s", log_errno(errno));
                 return;
         }
@@ -296,6 +298,8 @@ void session_step(struct session *s, int most_ms)
                 link_send(s);
         if (!s->over && polls[WORKER].revents & ~POLLOUT && fd_has(&s->link.channel))
                 link_receive(s);
+        if (!s->over)
+                inband_step(s, polls + POLLS, n);
         if (!s->over && polls[FRONT].revents)
                 on_front(s, polls[FRONT].revents);
         if (!s->over && polls[TO_BROKER].revents)

@@ -55,7 +55,7 @@ struct session {
         bool features_refused;
         bool config_change_due;
         bool misses_due; /* the back-end channel is full: wait for it */
-        struct backend_miss miss[LIMIT_QUEUES];
+        struct backend_due due[LIMIT_QUEUES];
         uint64_t resize_due; /* the disk's new size, bytes, which the worker has not been told yet; 0: none */
 
         struct worker_link link;

@@ -5,6 +5,7 @@
 #include "vrings.h"
 
 #include "handlers.h"
+#include "inband.h"
 #include "inflight.h"
 #include "session.h"
 #include "virtio.h"
@@ -39,10 +40,17 @@ static void enter_base(struct ledger_vring *vring, uint32_t base)
         vring->has_base = true;
 }
 
+static void drop_kick(struct ledger_vring *vring)
+{
+        fd_close(&vring->kick);
+        vring->kick_own = false;
+}
+
 /* The worker has drained it: enters the base. -EPROTO: no base is so. */
-static int enter_stop(struct session *s, uint32_t index, uint64_t base)
+static int enter_stop(struct session *s, uint32_t index, uint64_t value)
 {
         struct ledger_vring *vring = &s->ledger.vring[index];
+        uint64_t base = value & ~IPC_STOP_LEFT;
 
         if (base > (is_packed(s) ? UINT32_MAX : UINT16_MAX)) {
                 session_end(s, SESSION_WORKER_FAILED, "from the worker: vring %u: base 0x%" PRIx64, index, base);
@@ -51,8 +59,9 @@ static int enter_stop(struct session *s, uint32_t index, uint64_t base)
         if (vring->state != VRING_STOPPED) /* a successor need not know the base of what its predecessor broke */
                 enter_base(vring, (uint32_t) base);
         vring->state = VRING_STOPPED;
-        vring->drained = true;
-        fd_close(&vring->kick);
+        vring->left = value & IPC_STOP_LEFT;
+        vring->drained = !vring->left;
+        drop_kick(vring);
         return 0;
 }
 
@@ -67,7 +76,7 @@ int vring_stop_first(struct session *s, uint32_t index)
 {
         struct proposal proposal;
 
-        proposal_vring_stop(&proposal, index);
+        proposal_vring_stop(&proposal, index, false);
         return link_propose(s, &proposal, stopped_now_again);
 }
 
@@ -149,8 +158,9 @@ static int reply_base(struct session *s, uint32_t index)
         struct ledger_vring *vring = &s->ledger.vring[index];
         struct vu_vring_state state = { .index = index, .num = base_of(s, vring) };
 
-        fd_close(&vring->kick);
+        drop_kick(vring);
         fd_close(&vring->call);
+        vring->call_own = vring->call_set = false;
         return vu_reply(s, &state, sizeof(state));
 }
 
@@ -170,7 +180,7 @@ int get_vring_base(struct session *s, struct vu_msg *m)
                 return -EINVAL;
         if (vring->state == VRING_STOPPED)
                 return reply_base(s, m->vring.index);
-        proposal_vring_stop(&proposal, m->vring.index);
+        proposal_vring_stop(&proposal, m->vring.index, session_has(s, VU_PF_GET_VRING_BASE_INFLIGHT));
         return link_propose(s, &proposal, stopped);
 }
 
@@ -207,6 +217,14 @@ static int enter_fd(struct ledger_vring *vring, struct vu_msg *m, uint32_t which
 
         fd_close(fd);
         *fd = take_fd(m);
+        if (which == IPC_KICK) {
+                vring->kick_own = false;
+        } else if (which == IPC_CALL) {
+                vring->call_own = false;
+                vring->call_set = true;
+        } else {
+                vring->err_set = true;
+        }
         return 0;
 }
 
@@ -285,30 +303,37 @@ static int check_start(struct session *s, uint32_t index)
 static int started(struct session *s, struct vu_msg *m, uint64_t value)
 {
         (void) value;
-        struct ledger_vring *vring = &s->ledger.vring[index_of(m)];
+        struct ledger_vring *vring = &s->ledger.vring[s->link.proposal.start.index];
 
         vring->state = vring->broke ? VRING_BROKEN : VRING_STARTED;
-        return enter_fd(vring, m, IPC_KICK);
+        vring->left = false;
+        enter_fd(vring, m, IPC_KICK);
+        vring->kick_own = m->header.request == VU_VRING_KICK;
+        return 0;
 }
 
-/* Only the front-end's area can hold what is older than this start; a vring that was drained begins anew in it. */
+/* Only the front-end's area can hold what is older than this session; a vring that was drained begins anew in it. */
 static bool is_resumed(const struct session *s, const struct ledger_vring *vring)
 {
-        return !s->ledger.inflight.own && !vring->drained;
+        return vring->left || (!s->ledger.inflight.own && !vring->drained);
 }
 
-static int start(struct session *s, struct vu_msg *m, struct ledger_vring *vring)
+int vring_start_by(struct session *s, struct vu_msg *m, uint32_t index)
 {
-        int r = check_start(s, index_of(m));
+        struct ledger_vring *vring = &s->ledger.vring[index];
+        int r = check_start(s, index);
         struct proposal proposal;
 
         if (r < 0)
                 return r;
         if (!fd_has(&s->ledger.inflight.fd))
                 return inflight_own_first(s);
+        r = inband_take_calls(s, vring);
+        if (r < 0)
+                return r;
         vring->broke = false;
         enter_base(vring, base_of(s, vring));
-        proposal_vring_start(&proposal, vring, index_of(m), m->n_fds ? m->fd[0].num : -1, is_resumed(s, vring));
+        proposal_vring_start(&proposal, vring, index, m->n_fds ? m->fd[0].num : -1, is_resumed(s, vring));
         return link_propose(s, &proposal, started);
 }
 
@@ -326,7 +351,7 @@ int set_vring_kick(struct session *s, struct vu_msg *m)
                 return change_fd(s, m, IPC_KICK);
         if (vring->state == VRING_BROKEN)
                 return vring_stop_first(s, index_of(m));
-        return start(s, m, vring);
+        return vring_start_by(s, m, index_of(m));
 }
 
 static int enabled(struct session *s, struct vu_msg *m, uint64_t value)

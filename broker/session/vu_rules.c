@@ -58,6 +58,7 @@ static const struct vu_rule rules[VU_REQUESTS] = {
         ROW(GET_INFLIGHT_FD),        INFLIGHT, INFLIGHT_MAX, 0,  VU_PF_INFLIGHT_SHMFD,      VU_ANY,   VU_REPLY_OR_ZERO,  get_inflight_fd },
         ROW(SET_INFLIGHT_FD),        INFLIGHT, INFLIGHT_MAX, 1,  VU_PF_INFLIGHT_SHMFD,      VU_SETUP, VU_ACK,            set_inflight_fd },
         ROW(RESET_DEVICE),           0,        U64,          0,  VU_PF_RESET_DEVICE,        VU_ANY,   VU_ACK,            reset_device },
+        ROW(VRING_KICK),             STATE,    STATE,        0,  VU_PF_INBAND_NOTIFICATIONS, VU_ANY,  VU_ACK,            vring_kick },
         ROW(GET_MAX_MEM_SLOTS),      0,        0,            0,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_REPLY,          get_max_mem_slots },
         ROW(ADD_MEM_REG),            REGION,   REGION,       1,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_ACK,            add_mem_reg },
         ROW(REM_MEM_REG),            REGION,   REGION,       1,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_ACK,            rem_mem_reg },

@@ -6,6 +6,7 @@
 
 #include "backend.h"
 #include "clock.h"
+#include "inband.h"
 #include "session.h"
 #include "virtio.h"
 #include "vu_rules.h"
@@ -232,6 +233,7 @@ static int on_vring_broken(struct session *s, const struct packet *packet)
         vring->broke = true;
         if (vring->state == VRING_STARTED)
                 vring->state = VRING_BROKEN;
+        inband_broken(s, broken.index);
         return 0;
 }
 

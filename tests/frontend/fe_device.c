@@ -11,7 +11,7 @@
         (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_LOG_SHMFD) | VIRTIO_BIT(VU_PF_REPLY_ACK) |                           \
          VIRTIO_BIT(VU_PF_BACKEND_REQ) | VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |                \
          VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS) | \
-         VIRTIO_BIT(VU_PF_DEVICE_STATE))
+         VIRTIO_BIT(VU_PF_DEVICE_STATE) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT))
 
 /* Device bits, and what the drivers of rings can do. */
 #define FE_FEATURES_KNOWN                                                                                              \

@@ -214,7 +214,7 @@ struct line {
 
 /* A whole life: negotiation, memory, a vring that starts, changes, stops. */
 static const struct line script[] = {
-        { VU_SET_PROTOCOL_FEATURES, 8, 0, { .u64 = 0x1b229 } },
+        { VU_SET_PROTOCOL_FEATURES, 8, 0, { .u64 = 0x19f22b } },
         { VU_SET_FEATURES, 8, 0, { .u64 = VIRTIO_BIT(VIRTIO_F_VERSION_1) } },
         { VU_SET_MEM_TABLE, 40, 1, { .table = { .n = 1, .region = { { .size = 1 << 20, .uva = 1 << 20 } } } } },
         { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 128 } } },
@@ -222,11 +222,13 @@ static const struct line script[] = {
         { VU_SET_VRING_CALL, 8, 1, { .u64 = 0 } },
         { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
         { VU_SET_VRING_ENABLE, 8, 0, { .vring = { 0, 1 } } },
+        { VU_VRING_KICK, 8, 0, { .vring = { 0, 0 } } },
         { VU_SET_BACKEND_REQ_FD, 0, 0, { .u64 = 0 } },
         { VU_SET_CONFIG, 13, 0, { .config = { .offset = 32, .size = 1 } } },
         { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 64 } } },
         { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
         { VU_GET_VRING_BASE, 8, 0, { .vring = { 0, 0 } } },
+        { VU_VRING_KICK, 8, 0, { .vring = { 0, 0 } } },
         { VU_SET_INFLIGHT_FD, 24, 1, { .inflight = { .size = 8192, .queues = 1, .queue_size = 128 } } },
         { VU_SET_VRING_KICK, 8, 1, { .u64 = 0 } },
         { VU_GET_INFLIGHT_FD, 24, 0, { .inflight = { .queues = 4, .queue_size = 1024 } } },

@@ -172,6 +172,94 @@ START_TEST(resubmits_exactly_what_was_in_flight)
 }
 END_TEST
 
+/* Comes back with its area, but enables nothing yet. */
+static void come_back_disabled(struct fe_device *device, const struct rig *rig)
+{
+        fe_close(&device->conn);
+        OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &device->conn));
+        OK(fe_device_negotiate(device));
+        OK(fe_set_inflight_fd(&device->conn, &device->inflight, device->inflight_fd.num));
+        OK(fe_device_send_memory(device));
+        OK(fe_device_start_vring(device, 0, drv_used_base(device->vring[0])));
+}
+
+#define LEAVES VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT)
+
+/*
+ * Two requests that a dead worker had taken, and a vring that is stopped before it is enabled: they stay in flight where
+ * that was negotiated, and the next start takes them up; else they are completed first.
+ */
+START_TEST(left_in_flight)
+{
+        RIG_WITH(rig, .engine = engines[_i % 2]);
+        struct area a = area_open(&rig);
+        bool leaves = _i / 2 == 0;
+        uint16_t heads[2];
+        uint32_t base;
+
+        put_requests(&a, 2, heads);
+        begin_area(&a, 0);
+        mark(&a, heads[0], 9);
+        mark(&a, heads[1], 4);
+        if (!leaves)
+                a.device.options.protocol_features &= ~LEAVES;
+        come_back_disabled(&a.device, &rig);
+        OK(fe_get_vring_base(&a.device.conn, 0, &base));
+        ck_assert_uint_eq(base, 2);
+        ck_assert(a.device.vring[0]->format->pending(a.device.vring[0]) == !leaves);
+        ck_assert_uint_eq(a.desc[heads[0]].inflight + a.desc[heads[1]].inflight, leaves ? 2 : 0);
+        OK(fe_device_start_vring(&a.device, 0, base));
+        OK(fe_set_vring_enable(&a.device.conn, 0, true));
+        for (unsigned i = 0; i < 2; i++) {
+                struct drv_used used;
+
+                OK(drv_take(a.device.vring[0], FE_TIMEOUT_MS, &used));
+                ck_assert_uint_eq(*((struct drv_blk_req *) used.cookie)->status.at, VIRTIO_BLK_S_OK);
+        }
+        OK(fe_get_vring_base(&a.device.conn, 0, &base));
+        ck_assert_uint_eq(base, 2);
+        area_close(&a);
+}
+END_TEST
+
+/* The same with what a worker that was killed has really left, as when a guest moves away just then. */
+START_TEST(left_by_the_killed)
+{
+        RIG_WITH(rig, .engine = engines[_i % 2]);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+        struct drv_blk blk;
+        uint32_t base;
+
+        if (_i / 2)
+                device.options.protocol_features &= ~LEAVES;
+        OK(drv_blk_init(&blk, device.vring[0], 0, DEPTH, 16 << 10));
+        for (unsigned round = 0; round < 3; round++) {
+                submit_all(&blk, round);
+                OK(prog_kill(rig_child(&rig, "vhost-worker"), FE_TIMEOUT_MS));
+                OK(fe_gone(&device.conn));
+                come_back_disabled(&device, &rig);
+                OK(fe_get_vring_base(&device.conn, 0, &base));
+                OK(fe_device_start_vring(&device, 0, base));
+                OK(fe_set_vring_enable(&device.conn, 0, true));
+                take_all(&blk);
+        }
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
+START_TEST(leaving_needs_an_area)
+{
+        RIG(rig);
+        struct fe_conn conn = rig_connect(&rig);
+
+        FAILS(-EREMOTEIO, fe_set_protocol_features(&conn, VIRTIO_BIT(VU_PF_REPLY_ACK) | LEAVES));
+        OK(fe_set_protocol_features(&conn, VIRTIO_BIT(VU_PF_REPLY_ACK) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) | LEAVES));
+        rig_quiet(&conn);
+        fe_close(&conn);
+}
+END_TEST
+
 /* Whatever the area says, it costs at most this ring: the session ends or the ring breaks, nothing else. */
 START_TEST(hostile_area)
 {
@@ -264,8 +352,11 @@ int main(void)
         tcase_add_test(c, next_connection_waits);
         if (!rig_packed()) { /* areas written by hand; those of packed rings are the unit tests' */
                 tcase_add_loop_test(c, resubmits_exactly_what_was_in_flight, 0, 4);
+                tcase_add_loop_test(c, left_in_flight, 0, 4);
                 tcase_add_loop_test(c, hostile_area, 0, 6);
         }
+        tcase_add_loop_test(c, left_by_the_killed, 0, 4);
+        tcase_add_test(c, leaving_needs_an_area);
         tcase_add_test(c, bad_areas);
         suite_add_tcase(s, c);
         return rig_main(s);

@@ -74,6 +74,7 @@ START_TEST(every_key)
                                       "AllowGroup=0\n"
                                       "VM=my machine ; the first\n"
                                       "QueueSize=32768\n"
+                                      "InbandNotifications=yes\n"
                                       "\n"
                                       "[block]\n"
                                       "   Path=/dev/disk\n"
@@ -102,6 +103,7 @@ START_TEST(every_key)
         ck_assert_uint_eq(d->n_allow_group, 1);
         ck_assert_str_eq(d->vm, "my machine");
         ck_assert_uint_eq(d->queue_size, 32768);
+        ck_assert(d->inband);
         ck_assert_str_eq(d->block.path, "/dev/disk");
         ck_assert_str_eq(d->block.serial, "01234567890123456789");
         ck_assert_uint_eq(d->block.block_size, 4096);
@@ -180,6 +182,8 @@ static const struct {
                                                               "./a.conf:5: Queues= has no meaning for Type=rng\n"},
         { "[Device]\nType=block\n[Block]\nPath=disk.img\n",                 "./a.conf:4: Path=disk.img: must be an absolute path\n"                                           },
         { GOOD "[Device]\nSocket=x.sock\n",                                 "./a.conf:6: Socket=x.sock: must be an absolute path\n"                                           },
+        { GOOD "[Device]\nQueueSize=0\n",                                   "./a.conf:6: QueueSize=0: must be a number from 1 to 32768\n"                                     },
+        { GOOD "[Device]\nQueueSize=32769\n",                               "./a.conf:6: QueueSize=32769: must be a number from 1 to 32768\n"                                 },
         { GOOD "[Device]\nAllowUser=no-such-user\n",
          "./a.conf:6: AllowUser=no-such-user: there is no user 'no-such-user'\n"                                                                                              },
         { GOOD "[Device]\nAllowGroup=0 no-such-group\n",

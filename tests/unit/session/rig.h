@@ -33,7 +33,7 @@ struct rig {
 
 /* What the played worker and broker allow. */
 #define RIG_FEATURES (UINT64_C(3) << 34 | UINT64_C(1) << 32 | UINT64_C(1) << 29 | UINT64_C(1) << 28 | 1 << 9 | 1 << 6)
-#define RIG_PROTOCOL UINT64_C(0x9b22b) /* all ten that a session can */
+#define RIG_PROTOCOL UINT64_C(0x19b22b) /* all that a session can without being asked */
 enum { RIG_QUEUES = 4, RIG_QUEUE_SIZE = 1024, RIG_CONFIG = 60 };
 #define BIT30 (UINT64_C(1) << 30)
 #define LOG_ALL (UINT64_C(1) << 26)

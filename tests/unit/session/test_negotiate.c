@@ -334,7 +334,8 @@ START_TEST(policy_limits_what_is_offered)
         rig.s->allowed.protocol_features = UINT64_MAX & ~(UINT64_C(1) << VU_PF_CONFIG);
         rig_ready(&rig);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), VERSION_1 | BIT30 | LOG_ALL);
-        ck_assert_uint_eq(rig_get(&rig, VU_GET_PROTOCOL_FEATURES), RIG_PROTOCOL & ~(UINT64_C(1) << VU_PF_CONFIG));
+        ck_assert_uint_eq(rig_get(&rig, VU_GET_PROTOCOL_FEATURES),
+                          (RIG_PROTOCOL | 1 << VU_PF_INBAND_NOTIFICATIONS) & ~(UINT64_C(1) << VU_PF_CONFIG));
         rig_done(&rig);
 }
 END_TEST
