@@ -6,7 +6,7 @@ set -eu -o pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
-fuzz_seconds=20         # for each target
+fuzz_seconds=60         # for each target; two run at a time
 quick='' install=yes
 for option; do
         case $option in

@@ -49,11 +49,9 @@ static bool finish(struct fuzz_worker *fuzz)
 
 static struct fuzz_worker *fuzz_new(void)
 {
-        const struct ipc_region all = { .uva = FUZZ_UVA, .size = FUZZ_MEMORY };
         struct fuzz_worker *fuzz = fuzz_worker_new();
 
-        if (guest_mem_add(&fuzz->worker.mem, 0, &all, fuzz->file) < 0)
-                abort();
+        fuzz_worker_map(fuzz);
         fuzz->worker.area = (struct inflight_area){ .base = calloc(1, AREA), .len = AREA, .queues = 1,
                                                     .queue_size = RING };
         if (!fuzz->worker.area.base)

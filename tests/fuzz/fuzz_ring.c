@@ -1,8 +1,8 @@
 /*
  * The input is a guest: the bytes of its memory, in which a vring lies, and which it changes between rounds. The
- * worker walks it. What comes out does not matter; what it touches does, and that every request comes to an end.
+ * worker walks it; built once for each format of rings. What comes out does not matter; what it touches does, and that every request comes to an end.
  *
- * Layout of the input: one byte of options, then the memory from address 0: descriptors, avail, used (of packed rings:
+ * Layout of the input: one byte of options (PACKED is ignored), then the memory from address 0: descriptors, avail, used (of packed rings:
  * the driver's and the device's event areas), data.
  */
 #include "fuzz_worker.h"
@@ -62,22 +62,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static struct fuzz_worker *fuzz;
 
-        if (!fuzz) {
-                const struct ipc_region all = { .uva = FUZZ_UVA, .size = FUZZ_MEMORY };
+        uint8_t options = 0;
 
+        if (!fuzz) {
                 fuzz = fuzz_worker_new();
-                if (guest_mem_add(&fuzz->worker.mem, 0, &all, fuzz->file) < 0)
-                        abort();
+                fuzz_worker_map(fuzz);
         }
         if (size < 2)
                 return 0;
+        options = (uint8_t) ((data[0] & ~PACKED) | (FUZZ_PACKED ? PACKED : 0));
         memset(fuzz->memory, 0, ROOM);
         memcpy(fuzz->memory, data + 1, size - 1 < ROOM ? size - 1 : ROOM);
-        start(fuzz, data[0]);
+        start(fuzz, options);
         for (unsigned i = 0; i < CHANGES; i++) {
                 fuzz_worker_round(fuzz);
                 if (size > ROOM + 1 + i)
-                        guest_goes_on(fuzz, data[0], data[ROOM + 1 + i]);
+                        guest_goes_on(fuzz, options, data[ROOM + 1 + i]);
                 vring_kicked(&fuzz->worker.vring[0]);
         }
         stop(fuzz);

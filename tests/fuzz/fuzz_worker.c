@@ -29,14 +29,9 @@ static void open_fence(struct packet *packet)
         packet->n_fds = 1;
 }
 
-struct fuzz_worker *fuzz_worker_new(void)
+static struct fuzz_worker *make(const struct ipc_device *device, int disk)
 {
         struct fuzz_worker *fuzz = calloc(1, sizeof(*fuzz));
-        const struct ipc_device device = {
-                .device = VIRTIO_ID_BLOCK, .queues = FUZZ_QUEUES, .threads = 1, .queue_size = 1024, .features = ~UINT64_C(0),
-                .block = { .engine = IPC_ENGINE_NULL, .block_size = 512, .physical_size = 512, .capacity = 1 << 20,
-                           .discard = 1 },
-        };
         int pair[2];
 
         if (!fuzz || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair) < 0)
@@ -50,11 +45,50 @@ struct fuzz_worker *fuzz_worker_new(void)
         link_init(&fuzz->worker.link, pair[0]);
         fuzz->worker.link.peer = (struct ipc_peer){ .way = IPC_SESSION_TO_WORKER, .stage = IPC_UP };
         open_fence(&fuzz->packet);
+        if (disk >= 0)
+                fuzz->packet.fd[fuzz->packet.n_fds++].num = disk;
         if (fuzz->memory == MAP_FAILED ||
-            worker_set_up(&fuzz->worker, device_of(VIRTIO_ID_BLOCK), &device, &fuzz->packet) < 0)
+            worker_set_up(&fuzz->worker, device_of(device->device), device, &fuzz->packet) < 0)
                 abort();
         fuzz->worker.acked = fuzz->worker.face.features;
         loops_unpark(&fuzz->worker);
+        return fuzz;
+}
+
+struct fuzz_worker *fuzz_worker_new(void)
+{
+        const struct ipc_device device = {
+                .device = VIRTIO_ID_BLOCK, .queues = FUZZ_QUEUES, .threads = 1, .queue_size = 1024,
+                .features = ~UINT64_C(0),
+                .block = { .engine = IPC_ENGINE_NULL, .block_size = 512, .physical_size = 512, .capacity = 1 << 20,
+                           .discard = 1 },
+        };
+
+        return make(&device, -1);
+}
+
+void fuzz_worker_map(struct fuzz_worker *fuzz)
+{
+        const struct ipc_region all = { .uva = FUZZ_UVA, .size = FUZZ_MEMORY };
+
+        if (guest_mem_add(&fuzz->worker.mem, 0, &all, fuzz->file) < 0)
+                abort();
+}
+
+struct fuzz_worker *fuzz_worker_of(uint32_t id, bool bounce)
+{
+        const struct ipc_device device = {
+                .device = id, .queues = 1, .threads = 1, .queue_size = 1024, .features = ~UINT64_C(0),
+                .block = { .engine = IPC_ENGINE_SYNC, .block_size = 512, .physical_size = 512, .capacity = FUZZ_DISK,
+                           .discard = 1, .direct_memory = bounce ? 512 : 0, .direct_offset = bounce ? 512 : 0 },
+        };
+        int disk = id == VIRTIO_ID_BLOCK ? memfd_create("disk", MFD_CLOEXEC) : -1;
+        struct fuzz_worker *fuzz;
+
+        if (disk >= 0 && ftruncate(disk, FUZZ_DISK) < 0)
+                abort();
+        fuzz = make(&device, disk);
+        fuzz_worker_map(fuzz);
         return fuzz;
 }
 

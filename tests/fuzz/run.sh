@@ -1,49 +1,70 @@
-#!/bin/sh
-# Builds the libFuzzer targets and runs each for a while.
+#!/bin/bash
+# Builds the libFuzzer targets and runs each for a while, two at a time.
 #
-#   run.sh [SECONDS] [BUILD-DIRECTORY] [TARGET...]
+#   run.sh [SECONDS] [BUILD-DIRECTORY] [TARGET...]     60 seconds; all targets
+#   run.sh --keep [BUILD-DIRECTORY] [TARGET...]        makes the corpora of the tree anew: the fewest inputs that reach
+#                                                      all code that those of the tree and of BUILD-DIRECTORY reach
 #
-# Found inputs grow in BUILD-DIRECTORY/corpus/TARGET and are used again; a crash leaves its input there and fails.
+# A target begins with tests/fuzz/corpus/TARGET; what it finds grows in BUILD-DIRECTORY/corpus/TARGET and is used again.
+# A crash leaves its input there and fails. For a night: run.sh 3600.
 set -eu
 
-seconds=${1:-20}
-source=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-build=${2:-$source/build-fuzz}
-[ $# -le 2 ] && set -- x x || true
-shift 2
-targets=${*:-fuzz_vu_message fuzz_ipc_session fuzz_ipc_worker fuzz_inflight fuzz_ring}
+keep=
+case ${1:-} in
+--keep) keep=yes seconds=0; shift ;;
+*) seconds=${1:-60}; [ $# -eq 0 ] || shift ;;
+esac
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+source=$(CDPATH='' cd -- "$here/../.." && pwd)
+build=${1:-$source/build-fuzz}
+[ $# -eq 0 ] || shift
+targets=${*:-$(sed -n "s/^    '\(fuzz_[a-z_]*\)':.*/\1/p" "$here/meson.build")}
+results=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$results"' EXIT
 
 quietly() {
-    log=$(mktemp)
-    if "$@" >"$log" 2>&1; then
-        rm -f "$log"
-    else
-        tail -n 40 "$log"
-        rm -f "$log"
-        exit 1
-    fi
+        "$@" >"$results/log" 2>&1 || { tail -n 40 "$results/log"; exit 1; }
+}
+
+fuzz() { # TARGET: leaves its verdict in $results/TARGET
+        local target=$1 corpus=$build/corpus/$1 dict=() runs
+        [ ! -e "$here/$target.dict" ] || dict=("-dict=$here/$target.dict")
+        mkdir -p "$corpus" "$here/corpus/$target"
+        if (cd "$corpus" && exec "$build/tests/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+                -print_final_stats=1 "${dict[@]}" -artifact_prefix="$corpus/crash-" . "$here/corpus/$target" \
+                >"$build/$target.log" 2>&1); then
+                runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$target.log")
+                echo "ok   $target: $runs inputs" | tee "$results/$target"
+        else
+                { echo "FAIL $target: the end of $build/$target.log:"; tail -n 40 "$build/$target.log"; } |
+                        tee "$results/$target"
+        fi
+}
+
+minimize() { # TARGET
+        local target=$1 least=$results/least kept=$here/corpus/$1
+        mkdir -p "$least" "$kept" "$build/corpus/$target"
+        quietly "$build/tests/fuzz/$target" -set_cover_merge=1 -use_counters=0 "$least" "$kept" "$build/corpus/$target"
+        rm -rf "$kept"
+        mv "$least" "$kept"
+        echo "$target: $(find "$kept" -type f | wc -l) inputs, $(cat "$kept"/* | wc -c) bytes"
 }
 
 [ -e "$build/build.ninja" ] || CC=clang quietly meson setup "$build" "$source" -Dfuzz=enabled -Dman=disabled \
-    -Db_sanitize=address,undefined -Db_lundef=false
+        -Db_sanitize=address,undefined -Db_lundef=false
 # shellcheck disable=SC2046
 quietly ninja -C "$build" $(for t in $targets; do echo "tests/fuzz/$t"; done)
 
-passed=0
-failed=0
+if [ -n "$keep" ]; then
+        for target in $targets; do minimize "$target"; done
+        exit 0
+fi
 for target in $targets; do
-    corpus=$build/corpus/$target
-    mkdir -p "$corpus"
-    if (cd "$corpus" && "$build/tests/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -print_final_stats=1 -artifact_prefix="$corpus/crash-" . >"$build/$target.log" 2>&1); then
-        runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$target.log")
-        echo "ok   $target: $runs inputs"
-        passed=$((passed + 1))
-    else
-        echo "FAIL $target: the end of $build/$target.log:"
-        tail -n 40 "$build/$target.log"
-        failed=$((failed + 1))
-    fi
+        while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n || true; done
+        fuzz "$target" &
 done
+wait
+passed=$(cat "$results"/fuzz_* | grep -c '^ok ') || true
+failed=$(cat "$results"/fuzz_* | grep -c '^FAIL ') || true
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
