@@ -24,6 +24,7 @@ static const char *const stage_names[] = {
         [CHILD_STAGE_ENTER] = "entering the range namespace",
         [CHILD_STAGE_NET] = "an empty net namespace",
         [CHILD_STAGE_CLONE] = "namespaces of its own",
+        [CHILD_STAGE_CGROUP] = "the device's cgroup",
         [CHILD_STAGE_MAP] = "a uid of its own",
         [CHILD_STAGE_FDS] = "its file descriptors",
         [CHILD_STAGE_ROOT] = "an empty root",

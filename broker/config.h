@@ -101,6 +101,8 @@ struct device_config {
 struct config {
         struct device_config *device;
         unsigned n;
+        char **broken; /* names of devices whose files have mistakes (config_load_sound) */
+        unsigned n_broken;
 };
 
 /* Gives every key its default; the name is copied. -EINVAL: not a name; -ENOMEM. */
@@ -125,6 +127,12 @@ int config_check(const struct device_config *config, const struct config_place *
  */
 int config_load(const char *dir, const char *only, const char *run_dir, const struct log *log,
                 struct config *ret_config);
+
+/*
+ * The same for all devices of DIR, but those with mistakes are logged and left out: ret_config->broken has their names.
+ * -ENOENT, -errno as above.
+ */
+int config_load_sound(const char *dir, const char *run_dir, const struct log *log, struct config *ret_config);
 
 /* Frees all devices. */
 void config_done(struct config *config);

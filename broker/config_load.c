@@ -153,18 +153,32 @@ static int check_pair(const struct device_config *a, const struct device_config 
         return r;
 }
 
-static int check_pairs(const struct config *config, const struct log *log)
+/* What no other device may share with the newest one. */
+static int check_newest(const struct config *config, const struct log *log)
 {
         int r = 0;
 
-        for (unsigned i = 1; i < config->n; i++)
-                for (unsigned j = 0; j < i; j++)
-                        if (check_pair(&config->device[j], &config->device[i], log) < 0)
-                                r = -EINVAL;
+        for (unsigned i = 0; i < config->n; i++)
+                if (check_pair(&config->device[i], &config->device[config->n], log) < 0)
+                        r = -EINVAL;
+        if (r < 0)
+                config_free(&config->device[config->n]);
         return r;
 }
 
-/* Loads what can be loaded, so that every error of every file is told. */
+/* A file whose name cannot be that of a device has no device. */
+static int note_broken(struct config *config, const char *name)
+{
+        if (!config_name_ok(name))
+                return 0;
+        config->broken[config->n_broken] = strdup(name);
+        if (!config->broken[config->n_broken])
+                return -ENOMEM;
+        config->n_broken++;
+        return 0;
+}
+
+/* Loads what can be loaded, so that every error of every file is told; the first is returned. */
 static int load_devices(const char *dir, struct dirent **names, int n, const char *run_dir, const struct log *log,
                         struct config *config)
 {
@@ -173,13 +187,15 @@ static int load_devices(const char *dir, struct dirent **names, int n, const cha
         for (int i = 0; i < n; i++) {
                 names[i]->d_name[strlen(names[i]->d_name) - strlen(SUFFIX)] = 0;
                 e = load_device(dir, names[i]->d_name, run_dir, log, &config->device[config->n]);
-                if (e < 0)
-                        r = e;
-                else
+                if (e == 0)
+                        e = check_newest(config, log);
+                if (e == 0)
                         config->n++;
+                else if (note_broken(config, names[i]->d_name) < 0)
+                        return -ENOMEM;
+                r = r < 0 ? r : e;
         }
-        e = check_pairs(config, log);
-        return r < 0 ? r : e;
+        return r;
 }
 
 static int load_all(const char *dir, const char *run_dir, const struct log *log, struct config *config)
@@ -193,7 +209,8 @@ static int load_all(const char *dir, const char *run_dir, const struct log *log,
                 return r;
         }
         config->device = calloc((size_t) n + 1, sizeof(*config->device));
-        r = config->device ? load_devices(dir, names, n, run_dir, log, config) : -ENOMEM;
+        config->broken = calloc((size_t) n + 1, sizeof(*config->broken));
+        r = config->device && config->broken ? load_devices(dir, names, n, run_dir, log, config) : -ENOMEM;
         free_names(names, n);
         if (n == 0) {
                 log_error(log, "%s: no device is configured: there is no NAME" SUFFIX, dir);
@@ -228,8 +245,24 @@ int config_load(const char *dir, const char *only, const char *run_dir, const st
         return r;
 }
 
+int config_load_sound(const char *dir, const char *run_dir, const struct log *log, struct config *ret_config)
+{
+        struct config config = { 0 };
+        int r = load_all(dir, run_dir, log, &config);
+
+        if (config.n == 0 || r == -ENOMEM) {
+                config_done(&config);
+                return r;
+        }
+        *ret_config = config;
+        return 0;
+}
+
 void config_done(struct config *config)
 {
+        for (unsigned i = 0; i < config->n_broken; i++)
+                free(config->broken[i]);
+        free(config->broken);
         for (unsigned i = 0; i < config->n; i++)
                 config_free(&config->device[i]);
         free(config->device);

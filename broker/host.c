@@ -91,8 +91,8 @@ static int on_report(sd_event_source *source, uint64_t usec, void *context)
                 serving += host->device[i].serving.state == SERVING_UP;
                 draining += host->device[i].serving.state == SERVING_DRAINING;
         }
-        sd_notifyf(0, "STATUS=%s%u devices: %u in use, %u draining", host->stopping ? "stopping; " : "",
-                   host->n_devices, serving, draining);
+        sd_notifyf(0, "STATUS=%s%u devices: %u in use, %u draining; %u down", host->stopping ? "stopping; " : "",
+                   host->n_devices, serving, draining, host->n_down);
         return 0;
 }
 

@@ -13,6 +13,7 @@
 enum { HOST_STRANGERS_MOST = 16 };
 
 struct device;
+struct down;
 
 struct host {
         sd_event *event;
@@ -22,6 +23,8 @@ struct host {
         const struct log *log;
         struct device *device; /* array of n_devices */
         unsigned n_devices;
+        struct down *down; /* array of n_down: devices that cannot be served */
+        unsigned n_down;
         uint32_t sessions; /* counts all that ever were, to number them */
         struct fd stranger[HOST_STRANGERS_MOST]; /* that could not be closed yet */
         unsigned n_strangers;

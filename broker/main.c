@@ -6,7 +6,9 @@
 #include "broker_log.h"
 #include "capabilities.h"
 #include "device.h"
+#include "down.h"
 #include "host.h"
+#include "host_open.h"
 #include "inherited.h"
 #include "process_limits.h"
 #include "options.h"
@@ -23,6 +25,8 @@
 /* The devices' configs, wherever they came from; the caller's to free. */
 static int load_config(struct options *options, const struct log *log, struct config *ret_config)
 {
+        if (!options->alone && !options->device && options->action == OPTIONS_RUN)
+                return config_load_sound(options->config_dir, options->run_dir, log, ret_config);
         if (!options->alone)
                 return config_load(options->config_dir, options->device, options->run_dir, log, ret_config);
         ret_config->device = calloc(1, sizeof(*ret_config->device));
@@ -32,61 +36,6 @@ static int load_config(struct options *options, const struct log *log, struct co
         ret_config->device[0] = options->standing;
         options->standing = (struct device_config){ 0 };
         return 0;
-}
-
-static int find_socket(struct device *device, const struct options *options, struct listen_passed *passed,
-                       const struct log *log)
-{
-        int r;
-
-        if (options->fd >= 0)
-                return listen_on_fd(options->fd, log, &device->listener);
-        r = listen_find_passed(passed, device->config->name, options->alone || options->device, &device->listener);
-        if (r == 0 && device->config->connect) {
-                log_notice(log, "%s: Connect= is set: the socket passed under its name is not used",
-                           device->config->name);
-                listener_done(&device->listener);
-                return 0;
-        }
-        if (r != -ENOENT) {
-                if (r < 0)
-                        log_error(log, "%s: the socket passed under its name: not a listening UNIX stream socket: %s",
-                                  device->config->name, log_errno(r));
-                return r;
-        }
-        if (device->config->connect)
-                return 0;
-        if (!device->config->socket) {
-                log_error(log, "%s: systemd passed %d sockets, none of that name: ENOENT", device->config->name,
-                          passed->n);
-                return r;
-        }
-        return listen_on_path(device->config->socket, device->config->where[CONFIG_SOCKET], log, &device->listener);
-}
-
-/* Everything that needs the privilege the broker starts with: disks and sockets. */
-static int open_devices(struct host *host, const struct options *options, const struct config *config)
-{
-        struct listen_passed passed = { 0 };
-        int r = listen_take_passed(host->log, &passed);
-
-        host->device = r < 0 ? NULL : calloc(config->n ? config->n : 1, sizeof(*host->device));
-        if (!host->device)
-                r = r < 0 ? r : -ENOMEM;
-        for (unsigned i = 0; r >= 0 && i < config->n; i++) {
-                struct device *device = &host->device[host->n_devices];
-
-                device->config = &config->device[i];
-                device->resource.disk = FD_NONE;
-                device->listener.socket = FD_NONE;
-                broker_log_init(&device->log, device->config->name, options->log_level);
-                host->n_devices++;
-                r = resource_open(device->config, host->log, &device->resource);
-                if (r >= 0)
-                        r = find_socket(device, options, &passed, host->log);
-        }
-        listen_passed_done(&passed);
-        return r;
 }
 
 static int give_privilege_away(struct host *host, const struct options *options, const struct config *config)
@@ -163,13 +112,18 @@ static int serve(struct host *host)
                 r = watch_signals(host);
         for (unsigned i = 0; r >= 0 && i < host->n_devices; i++)
                 r = device_start(&host->device[i], host);
+        for (unsigned i = 0; r >= 0 && i < host->n_down; i++)
+                r = down_start(&host->down[i], host);
         if (r < 0) {
                 log_error(host->log, "event loop: %s", log_errno(r));
                 return r;
         }
         sd_notify(0, "READY=1");
         host_report(host);
-        log_info(host->log, "ready: %u devices", host->n_devices);
+        if (host->n_down)
+                log_warning(host->log, "ready: %u devices, %u down", host->n_devices, host->n_down);
+        else
+                log_info(host->log, "ready: %u devices", host->n_devices);
         return sd_event_loop(host->event);
 }
 
@@ -181,7 +135,7 @@ static int run(struct options *options, const struct config *config, struct log 
         if (r >= 0)
                 r = programs_open(log, &host.programs);
         if (r >= 0)
-                r = open_devices(&host, options, config);
+                r = host_open(&host, options, config);
         if (r >= 0)
                 r = give_privilege_away(&host, options, config);
         if (r >= 0)
@@ -190,6 +144,10 @@ static int run(struct options *options, const struct config *config, struct log 
                 r = serve(&host);
         for (unsigned i = 0; i < host.n_devices; i++)
                 device_done(&host.device[i]);
+        for (unsigned i = 0; i < host.n_down; i++)
+                down_done(&host.down[i]);
+        free(host.device);
+        free(host.down);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

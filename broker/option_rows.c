@@ -141,6 +141,13 @@ static int take_run_dir(struct parse *p, const char *value)
         return value[0] == '/' ? 0 : option_refuse(p, "must be an absolute path");
 }
 
+/* Empty: as if it was not given, so that a unit can take it back. */
+static int take_cgroup(struct parse *p, const char *value)
+{
+        p->options->cgroup = value[0] ? value : NULL;
+        return !value[0] || value[0] == '/' ? 0 : option_refuse(p, "must be an absolute path");
+}
+
 static int take_log_level(struct parse *p, const char *value)
 {
         static const char *const levels[] = { "error", "warning", "notice", "info", "debug" };
@@ -169,6 +176,7 @@ const struct option_row option_rows[] = {
         { "user", required_argument, take_user },
         { "uid-range", required_argument, take_uid_range },
         { "run-dir", required_argument, take_run_dir },
+        { "cgroup", required_argument, take_cgroup },
         { "log-level", required_argument, take_log_level },
         { "help", no_argument, take_action, .action = OPTIONS_HELP },
         { "version", no_argument, take_action, .action = OPTIONS_VERSION },

@@ -39,6 +39,7 @@ struct options {
         gid_t gid;
         uint32_t uid_base, uid_count;
         const char *run_dir;
+        const char *cgroup; /* directory for the devices' cgroups; NULL: none are made */
         enum log_level log_level;
 };
 

@@ -25,6 +25,7 @@ static const char text[] =
         "  --user=NAME|UID        who the broker is once it runs (vhost-broker if there is such a user)\n"
         "  --uid-range=BASE[:COUNT]  host ids for sessions and workers (1879048192:65536)\n"
         "  --run-dir=DIR          for locks and default sockets (/run/vhost-broker)\n"
+        "  --cgroup=DIR           make a cgroup for each device below this one\n"
         "  --log-level=LEVEL      error, warning, notice, info or debug (info)\n"
         "\n"
         "Instead of serving:\n"

@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-enum { RING_BYTES = 64 * 1024 }; /* locked by one io_uring of ours, rounded up */
+enum {
+        RING_BYTES = 64 * 1024, /* locked by one io_uring of ours, rounded up */
+        WORKER_POOL = 32,       /* threads of a pool of the sync engine, or kernel threads per ring */
+};
 
 static int raise_to(int resource, rlim_t need, rlim_t *ret_hard)
 {
@@ -54,4 +57,9 @@ int limits_raise(const struct config *config, const struct log *log)
         int r = raise_nofile(config, log);
 
         return r < 0 ? r : raise_memlock(config, log);
+}
+
+unsigned limits_worker_tasks(const struct device_config *config)
+{
+        return (1 + WORKER_POOL) * config->worker.threads + WORKER_POOL;
 }

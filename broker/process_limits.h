@@ -7,6 +7,7 @@
 #include "log.h"
 
 enum {
+        LIMITS_SESSION_TASKS = 1,
         LIMITS_IDS_PER_DEVICE = 4, /* session and worker, and their successors while both live */
         LIMITS_FDS_PER_DEVICE = 12, /* socket, disk, held connection, control, reports, fence, pidfds, some to spare */
         LIMITS_FDS_BASE = 64,
@@ -17,3 +18,6 @@ enum {
  * that is needed, and -EMFILE returned; -ENOMEM for locked memory where Engine=uring insists on it.
  */
 int limits_raise(const struct config *config, const struct log *log);
+
+/* The most tasks that a worker of the device may be: its threads, its pool's, and the kernel's for its rings. */
+unsigned limits_worker_tasks(const struct device_config *config);

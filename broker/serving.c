@@ -37,6 +37,7 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
                 .log = log,
                 .on_free = on_free,
                 .context = context,
+                .cgroup = -1,
                 .child = { { .pidfd = FD_NONE }, { .pidfd = FD_NONE } },
                 .control = FD_NONE,
                 .reports = FD_NONE,

@@ -30,6 +30,7 @@ struct serving {
         void (*on_free)(void *context);
         void *context;
 
+        int cgroup; /* borrowed: cgroup.procs of the device's; -1: none */
         uint32_t id; /* number of the session */
         bool killed; /* by us: then the end by SIGKILL is no news */
         struct serving_child {

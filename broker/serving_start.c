@@ -5,6 +5,7 @@
 #include "serving_internal.h"
 
 #include "host.h"
+#include "process_limits.h"
 #include "virtio.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@ enum {
         /* Descriptors beside what counts per queue or thread. */
         SESSION_FDS = 64 + VU_MEM_SLOTS + 2 * VU_FDS_MAX,
         WORKER_FDS = 48 + 2 * PACKET_FDS_MAX,
-        WORKER_POOL = 32,            /* threads of a pool of the sync engine, or kernel threads per ring */
         WORKER_LOCKED = 1024 * 1024, /* bytes of ring memory per loop */
 };
 
@@ -165,7 +165,7 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .fd = { channel, channel, channel },
                 .id = serving->child[SERVING_WORKER].slot,
                 .limits = { .nofile = WORKER_FDS + 3 * config->type->queues_max + 4 * config->worker.threads,
-                            .nproc = (1 + WORKER_POOL) * config->worker.threads + WORKER_POOL,
+                            .nproc = limits_worker_tasks(config),
                             .memlock = (rlim_t) WORKER_LOCKED * config->worker.threads,
                             .fsize = serving_worker_fsize(resource),
                             .fsize_grows = true },
@@ -174,6 +174,7 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
         };
         const struct spawn both = {
                 .range = fd_has(&host->privilege.range) ? host->privilege.range.num : -1,
+                .cgroup = serving->cgroup,
                 .child = { [SERVING_SESSION] = &session, [SERVING_WORKER] = &worker },
                 .n = SERVING_CHILDREN,
                 .give = { &birth->session_control, &birth->worker_channel },

@@ -6,6 +6,7 @@
  */
 #include "spawn.h"
 
+#include "cgroup.h"
 #include "proc.h"
 
 #include <errno.h>
@@ -94,6 +95,9 @@ static void clone_one(const struct spawn *spawn, unsigned which, int report)
         }
         say(report, &born);
         close(go[0]);
+        r = spawn->cgroup >= 0 ? cgroup_move(spawn->cgroup, born.pid) : 0;
+        if (r < 0)
+                fail(report, which, CHILD_STAGE_CGROUP, r);
         r = child->namespaces ? map_ids(born.pid, child->id) : 0;
         if (r < 0)
                 fail(report, which, CHILD_STAGE_MAP, r);

@@ -12,6 +12,7 @@ enum { SPAWN_MOST = 2 };
 
 struct spawn {
         int range; /* borrowed: the range namespace; -1: none can be had and the config agrees */
+        int cgroup; /* borrowed: cgroup.procs of the device's cgroup; -1: the children stay in the broker's */
         const struct child *child[SPAWN_MOST];
         unsigned n;
         struct fd *give[SPAWN_MOST]; /* closed by us before a child exists, so that the last close is never ours */

@@ -1,6 +1,7 @@
 /*
  * As systemd starts it: sockets passed by name, READY, STATUS, watchdog; and --fd with a connected socket.
  */
+#include "array.h"
 #include "rig.h"
 
 #include <fcntl.h>
@@ -114,21 +115,66 @@ START_TEST(sockets_come_by_name)
 }
 END_TEST
 
-START_TEST(a_missing_name_stops_the_start)
+START_TEST(a_missing_name_costs_its_own_device)
 {
         struct stand s = stand_make();
         char *argv[] = { "systemd-socket-activate", "-l", s.socket[0], "-l", s.socket[1], "--fdname=a:x",
                          getenv("VHOST_BROKER"), "--config", s.conf, "--run-dir", "/nowhere", NULL };
-        struct fe_conn conn;
-        int status = 0;
+        int status, ms;
 
         OK(prog_start(argv, &s.prog));
-        OK(fe_connect(s.socket[0], FE_TIMEOUT_MS, &conn));
+        ck_assert_uint_eq(capacity_of(s.socket[0]), (1 << 20) / 512);
+        OK(prog_log_wait(&s.prog, 0, "/nowhere/b.sock", FE_TIMEOUT_MS));
+        OK(prog_log_wait(&s.prog, 0, "b: the device is down", FE_TIMEOUT_MS));
+        OK(prog_stop(&s.prog, 2 * RIG_STOP_MS, &status, &ms));
+        stand_drop(&s);
+}
+END_TEST
+
+/* Three ways to break device b, behind its socket or not; device a doesn't notice. */
+static const char *const mistakes[] = {
+        "[Device]\nType=block\n[Block]\nPath=/nowhere/disk\n",
+        "[Device]\nType=block\nNoSuchKey=1\n",
+        "[Device]\nType=block\n[Block]\nPath=/dev/null\n",
+};
+
+START_TEST(a_broken_device_is_down_alone)
+{
+        struct stand s = stand_make();
+        char *argv[] = { "systemd-socket-activate", "-E", "NOTIFY_SOCKET", "-l", s.socket[0], "-l", s.socket[1],
+                         "--fdname=a:b", getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+        struct fe_device device, refused;
+        int status, ms;
+
+        write_file(s.file[1], mistakes[_i], 0);
+        OK(prog_start(argv, &s.prog));
+        OK(fe_device_start(s.socket[0], NULL, &device));
+        ck_assert(notified(&s.prog, "1 down", FE_TIMEOUT_MS));
+        for (int i = 0; i < 3; i++) {
+                int r = fe_device_start(s.socket[1], NULL, &refused);
+
+                ck_assert_msg(r < 0 && r != -ETIMEDOUT, "a broken device was served or silent: %d", r);
+        }
+        OK(prog_log_wait(&s.prog, 0, "b: connection refused: the device is down", FE_TIMEOUT_MS));
+        OK(fe_device_stop(&device));
+        ck_assert_uint_eq(capacity_of(s.socket[0]), (1 << 20) / 512);
+        OK(prog_stop(&s.prog, 2 * RIG_STOP_MS, &status, &ms));
+        stand_drop(&s);
+}
+END_TEST
+
+START_TEST(with_no_sound_device_it_does_not_start)
+{
+        struct stand s = stand_make();
+        char *argv[] = { getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+        int status = 0;
+
+        for (int i = 0; i < 2; i++)
+                write_file(s.file[i], mistakes[i], 0);
+        OK(prog_start(argv, &s.prog));
         OK(prog_end(&s.prog, RIG_START_MS, &status));
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-        OK(prog_log_wait(&s.prog, 0, "/nowhere/b.sock", 0));
         prog_done(&s.prog);
-        fe_close(&conn);
         stand_drop(&s);
 }
 END_TEST
@@ -218,7 +264,9 @@ int main(void)
 
         tcase_set_timeout(all, 60);
         tcase_add_test(all, sockets_come_by_name);
-        tcase_add_test(all, a_missing_name_stops_the_start);
+        tcase_add_test(all, a_missing_name_costs_its_own_device);
+        tcase_add_loop_test(all, a_broken_device_is_down_alone, 0, ARRAY_SIZE(mistakes));
+        tcase_add_test(all, with_no_sound_device_it_does_not_start);
         tcase_add_test(all, the_watchdog_is_fed);
         tcase_add_test(all, fd_may_be_a_connection);
         tcase_add_test(all, nothing_else_is_inherited);

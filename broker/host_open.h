@@ -1,0 +1,14 @@
+/*
+ * Everything that needs the privilege the broker starts with: disks, sockets, cgroups.
+ */
+#pragma once
+
+#include "config.h"
+#include "host.h"
+#include "options.h"
+
+/*
+ * Opens what the devices of the config need: host->device, and host->down for those that cannot be served while others
+ * can. Failures are logged; -errno: nothing can be served. What it opened is released with the devices.
+ */
+int host_open(struct host *host, const struct options *options, const struct config *config);
