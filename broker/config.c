@@ -19,6 +19,14 @@ enum {
         DEFAULT_QUEUE_SIZE = 1024, /* what QEMU allows at most */
 };
 
+static const struct config_limits default_limits = {
+        .session = { .setup_ms = 30000, .handshake_ms = 5000, .partial_ms = 1000, .reply_ms = 5000,
+                     .messages_per_s = 1000, .messages_burst = 4000, .regions = VU_MEM_SLOTS, .log_per_s = 10,
+                     .memory = UINT64_C(4) << 40 },
+        .hold_ms = 5000,
+        .connections_per_s = 100,
+};
+
 bool config_name_ok(const char *name)
 {
         size_t length = strlen(name);
@@ -48,6 +56,7 @@ int config_init(struct device_config *config, const char *name)
                 .block = {.queues = DEFAULT_QUEUES, .discard = true, .locking = true },
                 .worker = { .threads = 1,                       .poll_max_us = DEFAULT_POLL_US                         },
                 .queue_size = DEFAULT_QUEUE_SIZE,
+                .limits = default_limits,
                 .layer = 1,
         };
         return config->name ? 0 : -ENOMEM;

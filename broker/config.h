@@ -46,6 +46,17 @@ enum config_key {
         CONFIG_POLL,
         CONFIG_CPU_AFFINITY,
         CONFIG_MAY_LACK,
+        CONFIG_SETUP_MS,
+        CONFIG_HANDSHAKE_MS,
+        CONFIG_PARTIAL_MS,
+        CONFIG_REPLY_MS,
+        CONFIG_HOLD_MS,
+        CONFIG_CONNECTIONS,
+        CONFIG_MESSAGES,
+        CONFIG_BURST,
+        CONFIG_REGIONS,
+        CONFIG_MEMORY,
+        CONFIG_LOG_LINES,
         CONFIG_KEYS, /* one past the last */
 };
 
@@ -75,6 +86,13 @@ struct config_worker {
         cpu_set_t cpus;
 };
 
+/* What a front-end may cost: the session's limits, and the broker's own. */
+struct config_limits {
+        struct ipc_limits session;
+        uint32_t hold_ms;           /* a connection that waits for the device to be free */
+        uint32_t connections_per_s; /* twice as many at once; beyond them they wait in the socket */
+};
+
 /* Owns all its strings. */
 struct device_config {
         char *name;
@@ -92,6 +110,7 @@ struct device_config {
         bool inband; /* offer INBAND_NOTIFICATIONS: QEMU 7.2 takes it and does not have it */
         uint32_t queue_size; /* entries of the largest vring */
         uint32_t may_lack; /* enum ipc_layer */
+        struct config_limits limits;
 
         char *where[CONFIG_KEYS]; /* where each key was set last; NULL: never, it has its default */
         unsigned layer;           /* counts what may override what: file, drop-ins */

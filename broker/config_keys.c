@@ -9,6 +9,9 @@
 #include <sys/un.h>
 
 enum {
+        LIMIT_MS_MOST = 3600 * 1000,
+        LIMIT_PER_S_MOST = 1000000,
+        LIMIT_REGIONS_LEAST = VU_TABLE_REGIONS_MAX, /* as many as come in one message */
         PATH_BYTES = 4095,
         VM_BYTES = 100,
         SOCKET_BYTES = sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1,
@@ -166,6 +169,67 @@ static int set_may_lack(struct setting *s)
         return value_choices(s->value, layers, ARRAY_SIZE(layers), &s->config->may_lack, &s->why);
 }
 
+/* Milliseconds; 0: no limit. */
+static int set_ms(struct setting *s, uint32_t *ms)
+{
+        return value_number(s->value, 0, LIMIT_MS_MOST, ms, &s->why);
+}
+
+static int set_setup(struct setting *s)
+{
+        return set_ms(s, &s->config->limits.session.setup_ms);
+}
+
+static int set_handshake(struct setting *s)
+{
+        return set_ms(s, &s->config->limits.session.handshake_ms);
+}
+
+static int set_partial(struct setting *s)
+{
+        return set_ms(s, &s->config->limits.session.partial_ms);
+}
+
+static int set_reply(struct setting *s)
+{
+        return set_ms(s, &s->config->limits.session.reply_ms);
+}
+
+static int set_hold(struct setting *s)
+{
+        return value_number(s->value, 1, LIMIT_MS_MOST, &s->config->limits.hold_ms, &s->why);
+}
+
+static int set_connections(struct setting *s)
+{
+        return value_number(s->value, 1, LIMIT_PER_S_MOST, &s->config->limits.connections_per_s, &s->why);
+}
+
+static int set_messages(struct setting *s)
+{
+        return value_number(s->value, 1, LIMIT_PER_S_MOST, &s->config->limits.session.messages_per_s, &s->why);
+}
+
+static int set_burst(struct setting *s)
+{
+        return value_number(s->value, 1, LIMIT_PER_S_MOST, &s->config->limits.session.messages_burst, &s->why);
+}
+
+static int set_regions(struct setting *s)
+{
+        return value_number(s->value, LIMIT_REGIONS_LEAST, VU_MEM_SLOTS, &s->config->limits.session.regions, &s->why);
+}
+
+static int set_memory(struct setting *s)
+{
+        return value_bytes(s->value, &s->config->limits.session.memory, &s->why);
+}
+
+static int set_log_lines(struct setting *s)
+{
+        return value_number(s->value, 1, 1000, &s->config->limits.session.log_per_s, &s->why);
+}
+
 const struct config_row config_rows[CONFIG_KEYS] = {
         [CONFIG_TYPE] = {"Device",   "Type",        set_type        },
         [CONFIG_SOCKET] = { "Device",  "Socket",      set_socket      },
@@ -190,4 +254,15 @@ const struct config_row config_rows[CONFIG_KEYS] = {
         [CONFIG_POLL] = { "Worker",  "PollMaxUs",   set_poll        },
         [CONFIG_CPU_AFFINITY] = { "Worker",  "CPUAffinity", set_cpu_affinity},
         [CONFIG_MAY_LACK] = { "Sandbox", "MayLack",     set_may_lack    },
+        [CONFIG_SETUP_MS] = { "Limits",  "SetupMs",     set_setup       },
+        [CONFIG_HANDSHAKE_MS] = { "Limits",  "HandshakeMs", set_handshake   },
+        [CONFIG_PARTIAL_MS] = { "Limits",  "PartialMessageMs", set_partial },
+        [CONFIG_REPLY_MS] = { "Limits",  "ReplyMs",     set_reply       },
+        [CONFIG_HOLD_MS] = { "Limits",  "HoldMs",      set_hold        },
+        [CONFIG_CONNECTIONS] = { "Limits",  "ConnectionsPerSecond", set_connections },
+        [CONFIG_MESSAGES] = { "Limits",  "MessagesPerSecond", set_messages },
+        [CONFIG_BURST] = { "Limits",  "MessagesBurst", set_burst     },
+        [CONFIG_REGIONS] = { "Limits",  "MemoryRegions", set_regions   },
+        [CONFIG_MEMORY] = { "Limits",  "Memory",      set_memory      },
+        [CONFIG_LOG_LINES] = { "Limits",  "LogLinesPerSecond", set_log_lines },
 };

@@ -15,10 +15,7 @@
 #include <time.h>
 
 enum {
-        HOLD_US = 5 * 1000 * 1000,
         ACCEPTS_MOST = 4, /* per wake-up, so that a storm on one socket leaves time for the others */
-        ACCEPTS_PER_SECOND = 100,
-        ACCEPTS_BURST = 200,
         PAUSE_US = 100 * 1000, /* what comes meanwhile waits in the socket's backlog */
         REFUSALS_PER_SECOND = 2,
         REFUSALS_BURST = 10,
@@ -80,13 +77,18 @@ static void on_free(void *context)
         }
 }
 
+static uint64_t hold_us(const struct device *device)
+{
+        return UINT64_C(1000) * device->config->limits.hold_ms;
+}
+
 /* Draining has no time-out of its own: it is the disk that is waited for, not the old session. */
 static int on_held_too_long(sd_event_source *source, uint64_t usec, void *context)
 {
         struct device *device = context;
 
         if (device->serving.state == SERVING_DRAINING)
-                return sd_event_source_set_time(source, usec + HOLD_US) < 0
+                return sd_event_source_set_time(source, usec + hold_us(device)) < 0
                                ? 0
                                : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         log_refusal(device, "connection refused: session %u still has the device: EBUSY", device->serving.id);
@@ -113,7 +115,7 @@ static void hold(struct device *device, struct fd connection)
                 return;
         }
         device->held = connection;
-        if (sd_event_add_time_relative(device->host->event, &device->held_timer, CLOCK_MONOTONIC, HOLD_US, 0,
+        if (sd_event_add_time_relative(device->host->event, &device->held_timer, CLOCK_MONOTONIC, hold_us(device), 0,
                                        on_held_too_long, device) < 0 ||
             sd_event_add_io(device->host->event, &device->held_source, connection.num, EPOLLHUP, on_held_gone,
                             device) < 0)
@@ -159,8 +161,10 @@ static void pause_accepts(struct device *device)
 
 static bool may_accept(struct device *device)
 {
+        const unsigned per_s = device->config->limits.connections_per_s;
+
         return device->host->n_strangers == 0 &&
-               log_limit_take(&device->accepts, clock_now_ns(), ACCEPTS_PER_SECOND, ACCEPTS_BURST);
+               log_limit_take(&device->accepts, clock_now_ns(), per_s, 2 * per_s);
 }
 
 static int on_connect(sd_event_source *source, int fd, uint32_t events, void *context)

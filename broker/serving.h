@@ -45,6 +45,7 @@ struct serving {
         sd_event_source *reports_source, *fence_source, *timer, *reports_timer;
         struct ipc_peer peer;
         struct log_limit lines, packets;
+        uint32_t lines_per_s;
 };
 
 /* Prepares a free one. `on_free` is called each time it has become free again. */

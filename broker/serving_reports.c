@@ -16,8 +16,7 @@ enum {
         PACKETS_PER_SECOND = 200,
         PACKETS_BURST = 400,
         PAUSE_US = 100 * 1000,
-        LINES_PER_SECOND = 20,
-        LINES_BURST = 60,
+        LINES_BURST = 3, /* times the lines of a second: an honest session keeps to twice as many */
 };
 
 static const char *const engine_names[] = { "none", "uring", "sync", "null" };
@@ -30,7 +29,8 @@ static void relay_line(struct serving *serving, struct packet *packet)
                                        ? (enum log_level) line->level
                                        : LOG_LEVEL_WARNING;
 
-        if (!log_limit_take(&serving->lines, clock_now_ns(), LINES_PER_SECOND, LINES_BURST))
+        if (!log_limit_take(&serving->lines, clock_now_ns(), serving->lines_per_s,
+                            LINES_BURST * serving->lines_per_s))
                 return;
         if (serving->lines.dropped) {
                 log_warning(&serving->log->log, "session %u: %lu lines dropped", serving->id, serving->lines.dropped);

@@ -106,6 +106,7 @@ static int send_connection(struct serving *serving, struct birth *birth, const s
                 .queues = config->type->queues_max,
                 .may_lack = config->may_lack,
                 .queue_size = config->queue_size,
+                .limits = config->limits.session,
         };
         int fds[] = { connection->num, birth->session_channel.num };
         int r = packet_send(serving->control.num, IPC_CONNECTION, 0, &opening, sizeof(opening), fds, 2);
@@ -245,6 +246,7 @@ int serving_start(struct serving *serving, const struct device_config *config, c
         serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
         serving->lines = serving->packets = (struct log_limit){ 0 };
         serving->killed = false;
+        serving->lines_per_s = config->limits.session.log_per_s;
         r = take_slots(serving);
         if (r < 0) {
                 log_error(&serving->log->log, "session %u: not started: no uid is free: %s", serving->id, log_errno(r));

@@ -304,6 +304,18 @@ enum { IPC_LOG_LEAST = 9 }; /* bytes: the two numbers and a NUL */
 
 /* --- broker -> session ----------------------------------------------------------------------------------------- */
 
+/* What one front-end may cost, as the operator says. Times of 0: without end. */
+struct ipc_limits {
+        uint32_t setup_ms;     /* from the session's start until the front-end has negotiated anything */
+        uint32_t handshake_ms; /* from the worker's READY to the first whole message */
+        uint32_t partial_ms;   /* from the first byte of a message to its last */
+        uint32_t reply_ms;     /* for the front-end to take a reply */
+        uint32_t messages_per_s, messages_burst; /* not 0; beyond them reading rests */
+        uint32_t regions;      /* of guest memory, 8..VU_MEM_SLOTS */
+        uint32_t log_per_s;    /* lines; not 0 */
+        uint64_t memory;       /* bytes, in all regions together */
+};
+
 /* fds: [0] the front-end's connection, [1] the session's end of the worker's channel. */
 struct ipc_connection {
         uint32_t id;     /* of this session, for its log lines */
@@ -314,6 +326,7 @@ struct ipc_connection {
         uint32_t may_lack; /* enum ipc_layer */
         uint32_t queue_size; /* entries of the largest vring */
         uint32_t reserved;
+        struct ipc_limits limits;
 };
 
 /* IPC_RESIZE: the disk has a new size; the worker may write up to it already. */

@@ -76,7 +76,9 @@ static int check_overlap(struct session *s, unsigned slot, const struct ipc_regi
 
 static int check_total(struct session *s, uint64_t have, const struct vu_region *region)
 {
-        if (have <= LIMIT_MEMORY && region->size <= LIMIT_MEMORY - have)
+        const uint64_t most = s->allowed.limits.memory;
+
+        if (have <= most && region->size <= most - have)
                 return 0;
         return session_fail(s, -ENOMEM, "0x%" PRIx64 " bytes: too much memory", region->size);
 }
@@ -135,7 +137,7 @@ int set_mem_table(struct session *s, struct vu_msg *m)
 int get_max_mem_slots(struct session *s, struct vu_msg *m)
 {
         (void) m;
-        return vu_reply_u64(s, VU_MEM_SLOTS);
+        return vu_reply_u64(s, s->allowed.limits.regions);
 }
 
 static int region_accepted(struct session *s, struct vu_msg *m, uint64_t value)
@@ -158,8 +160,9 @@ int add_mem_reg(struct session *s, struct vu_msg *m)
 
         if (m->n_fds != 1)
                 return session_fail(s, -EBADMSG, "no descriptor");
-        if (slot < 0)
-                return session_fail(s, slot, "gpa 0x%" PRIx64 ": all %d slots are in use", region->gpa, VU_MEM_SLOTS);
+        if (slot < 0 || (unsigned) slot >= s->allowed.limits.regions)
+                return session_fail(s, -ENOSPC, "gpa 0x%" PRIx64 ": all %u slots are in use", region->gpa,
+                                    s->allowed.limits.regions);
         r = check_one(s, m->fd[0].num, region);
         for (unsigned i = 0; r == 0 && i < s->ledger.n_slots; i++) {
                 if (!fd_has(&s->ledger.region[i].fd))

@@ -55,6 +55,7 @@ static int features_accepted(struct session *s, struct vu_msg *m, uint64_t value
         s->ledger.iommu = has_iommu(s, m->u64);
         s->ledger.has_features = true;
         s->features_refused = false;
+        s->setup_until = 0;
         if (!(m->u64 & BIT30))
                 for (unsigned i = 0; i < s->ledger.n_vrings; i++)
                         s->ledger.vring[i].enabled = true;
@@ -104,8 +105,8 @@ int set_features(struct session *s, struct vu_msg *m)
 /* Ownership is the connection itself. */
 int set_owner(struct session *s, struct vu_msg *m)
 {
-        (void) s;
         (void) m;
+        s->setup_until = 0;
         return 0;
 }
 
@@ -147,6 +148,7 @@ int set_protocol_features(struct session *s, struct vu_msg *m)
         if (foreign)
                 return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", foreign);
         s->ledger.protocol = m->u64;
+        s->setup_until = 0;
         return 0;
 }
 

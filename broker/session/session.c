@@ -23,7 +23,7 @@ struct deadline {
         const char *missed;
 };
 
-enum { DEADLINES = 4 };
+enum { DEADLINES = 5 };
 
 void session_init(struct session *s, struct fd broker, struct fd up)
 {
@@ -46,6 +46,7 @@ void session_init(struct session *s, struct fd broker, struct fd up)
         s->pace = (struct log_limit){ 0 };
         s->paused_until = 0;
         s->first_until = 0;
+        s->setup_until = 0;
         s->partial_since = 0;
         s->features_refused = false;
         s->config_change_due = false;
@@ -63,6 +64,8 @@ void session_open(struct session *s, struct packet *connection)
 {
         s->front = fd_take(&connection->fd[0]);
         s->broker_peer.stage = IPC_UP;
+        s->log.per_s = s->allowed.limits.log_per_s;
+        s->setup_until = session_deadline(s->allowed.limits.setup_ms);
         link_open(s, fd_take(&connection->fd[1]));
 }
 
@@ -185,7 +188,10 @@ static void read_front(struct session *s)
 {
         int r;
 
-        if (s->msg.got == 0 && !log_limit_take(&s->pace, clock_ns(), LIMIT_MESSAGES_PER_S, LIMIT_MESSAGES_BURST)) {
+        const struct ipc_limits *limits = &s->allowed.limits;
+
+        if (s->msg.got == 0 &&
+            !log_limit_take(&s->pace, clock_ns(), limits->messages_per_s, limits->messages_burst)) {
                 s->paused_until = clock_ns() + LIMIT_PAUSE_MS * MS_NS;
                 return;
         }
@@ -220,19 +226,27 @@ static void on_front(struct session *s, short events)
 
 static long long after(long long since, long long limit_ms)
 {
-        return since ? since + limit_ms * MS_NS : 0;
+        return since && limit_ms ? since + limit_ms * MS_NS : 0;
+}
+
+long long session_deadline(uint32_t limit_ms)
+{
+        return after(clock_ns(), limit_ms);
 }
 
 /* All that may end a session for being slow; in idle there is none, and the loop sleeps without a timer. */
 static void deadlines(const struct session *s, struct deadline ret[DEADLINES])
 {
-        ret[0] = (struct deadline){ s->out.length ? after(s->out.since, LIMIT_REPLY_MS) : 0,
+        const struct ipc_limits *limits = &s->allowed.limits;
+
+        ret[0] = (struct deadline){ s->out.length ? after(s->out.since, limits->reply_ms) : 0,
                                     SESSION_FRONT_END_FAILED, "the front-end does not take its reply" };
-        ret[1] = (struct deadline){ may_read(s) ? after(s->partial_since, LIMIT_PARTIAL_MS) : 0,
+        ret[1] = (struct deadline){ may_read(s) ? after(s->partial_since, limits->partial_ms) : 0,
                                     SESSION_FRONT_END_FAILED, "a message was begun and not ended" };
         ret[2] = (struct deadline){ s->first_until, SESSION_FRONT_END_FAILED, "the front-end says nothing" };
         ret[3] = (struct deadline){ after(s->link.since, LIMIT_WORKER_MS), SESSION_WORKER_FAILED,
                                     "the worker does not take its packets" };
+        ret[4] = (struct deadline){ s->setup_until, SESSION_FRONT_END_FAILED, "the front-end negotiates nothing" };
 }
 
 static long long next_deadline(const struct session *s, int most_ms)

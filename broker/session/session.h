@@ -50,6 +50,7 @@ struct session {
         struct vu_out out;
         struct log_limit pace;
         long long paused_until; /* 0: reading */
+        long long setup_until;  /* when something must have been negotiated; 0: it has */
         long long first_until;  /* when the first message must have come; 0: it has */
         long long partial_since;
         bool features_refused;
@@ -80,6 +81,9 @@ void session_step(struct session *s, int most_ms);
 /* Ends the session: the first call counts, and logs one line. */
 void session_end(struct session *s, enum session_end end, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/* The time (clock_ns) so many milliseconds from now; 0: never, the limit is 0. */
+long long session_deadline(uint32_t limit_ms);
 
 /* Ends it without a word: its line was written. */
 void session_end_quietly(struct session *s, enum session_end end);

@@ -24,7 +24,7 @@ static void write_line(struct session_log *log, uint32_t level, bool from_worker
 {
         char lost[64];
 
-        if (!log_limit_take(&log->limit, clock_ns(), LIMIT_LOG_PER_S, LIMIT_LOG_BURST))
+        if (!log_limit_take(&log->limit, clock_ns(), log->per_s, 2 * log->per_s))
                 return;
         if (log->limit.dropped > log->told) {
                 int length = snprintf(lost, sizeof(lost), "%lu lines dropped", log->limit.dropped - log->told);
@@ -43,7 +43,8 @@ static void sink(void *context, enum log_level level, const char *text)
 
 void session_log_init(struct session_log *log, int pipe)
 {
-        *log = (struct session_log){ .log = { .sink = sink, .context = log, .most = LOG_LEVEL_INFO }, .pipe = pipe };
+        *log = (struct session_log){ .log = { .sink = sink, .context = log, .most = LOG_LEVEL_INFO }, .pipe = pipe,
+                                     .per_s = LIMIT_LOG_PER_S };
 }
 
 void session_log_relay(struct session_log *log, uint32_t level, char *text, size_t n)

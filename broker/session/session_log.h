@@ -13,9 +13,10 @@ struct session_log {
         int pipe;       /* borrowed */
         struct log_limit limit;
         unsigned long told; /* of limit.dropped */
+        unsigned per_s;     /* lines in the long run, twice as many at once */
 };
 
-/* `pipe` is borrowed and must not block. The struct must not move afterwards. */
+/* `per_s` may be changed at any time. `pipe` is borrowed and must not block. The struct must not move afterwards. */
 void session_log_init(struct session_log *log, int pipe);
 
 /* Relays a line that the worker wrote, n bytes with or without a NUL; cleans it in place. */

@@ -154,7 +154,7 @@ static int on_ready(struct session *s, const struct packet *packet)
         } else {
                 s->offered = ready.features;
                 s->has_device = true;
-                s->first_until = clock_ns() + LIMIT_HANDSHAKE_MS * MS_NS;
+                s->first_until = session_deadline(s->allowed.limits.handshake_ms);
         }
         s->device = ready;
         s->link.peer.stage = IPC_UP;

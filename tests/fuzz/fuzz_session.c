@@ -57,7 +57,11 @@ void fuzz_init(struct fuzz_session *fuzz)
         fuzz->s->may_restart = true;
         fuzz->s->allowed = (struct ipc_connection){ .device = VIRTIO_ID_BLOCK, .features = UINT64_MAX,
                                                     .protocol_features = UINT64_MAX, .queues = 4,
-                                                    .queue_size = 1024 };
+                                                    .queue_size = 1024,
+                                                    .limits = { .setup_ms = 30000, .handshake_ms = 5000, .partial_ms = 1000,
+                                                               .reply_ms = 5000, .messages_per_s = 1000,
+                                                               .messages_burst = 4000, .regions = VU_MEM_SLOTS,
+                                                               .log_per_s = 10, .memory = UINT64_C(4) << 40 } };
         connection.fd[0].num = front[0];
         connection.fd[1].num = worker[0];
         session_open(fuzz->s, &connection);

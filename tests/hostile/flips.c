@@ -133,21 +133,21 @@ static void flip(struct guest *g, uint64_t *random)
         case 2: /* anywhere in memory, the rings not left out; rarely, anywhere at all */
                 if (r % 61 == 0)
                         d->addr = htole64(l->data.gpa + (r & 0xffff));
-                else if (r % 4099 == 0)
+                else if (r % 1021 == 0)
                         d->addr = htole64((uint64_t) random_of(random) << 20 | random_of(random));
                 break;
         case 3:
-                if (r % 509 == 0)
+                if (r % 127 == 0)
                         d->flags = htole16((uint16_t) (r >> 9));
                 else
                         d->addr = htole64(l->data.gpa + (r & (DATA_BYTES - 1)));
                 break;
         case 4:
-                if (r % 509 == 0)
+                if (r % 127 == 0)
                         d->next = htole16((uint16_t) (r >> 9));
                 break;
         case 5:
-                if (g->inflight && r % 4099 == 0)
+                if (g->inflight && r % 1021 == 0)
                         ((volatile uint8_t *) g->inflight)[random_of(random) % g->device.inflight.size] = (uint8_t) r;
                 break;
         default:
@@ -277,7 +277,7 @@ START_TEST(nothing_stays_the_same)
         const struct flips_case *c = &cases[_i];
         unsigned long wanted = number_from("FLIPS_REQUESTS", REQUESTS), made = 0, restarts = 0;
         RIG_WITH(rig, .engine = c->engine, .queues = QUEUES + 1,
-                 .set = { c->threads });
+                 .set = { c->threads, "limits.messagespersecond=1000000", "limits.messagesburst=1000000" });
         static struct guest g;
         pthread_t other;
         struct drv_blk well;

@@ -118,6 +118,28 @@ START_TEST(every_key)
 }
 END_TEST
 
+/* The limits that the manual page promises, and any other ones. */
+START_TEST(limits)
+{
+        static const struct ipc_limits promised = { 30000, 5000, 1000, 5000, 1000, 4000, 509, 10, UINT64_C(4) << 40 };
+        static const struct ipc_limits others = { 0, 3600000, 1, 2, 1000000, 3, 8, 1000, 1 << 20 };
+        struct config config;
+
+        scratch_file("a.conf", "[Device]\nType=rng\n");
+        scratch_file("b.conf", "[Device]\nType=rng\n[Limits]\nSetupMs=0\nHandshakeMs=3600000\nPartialMessageMs=1\n"
+                               "ReplyMs=2\nMessagesPerSecond=1000000\nMessagesBurst=3\nMemoryRegions=8\n"
+                               "LogLinesPerSecond=1000\nMemory=1M\nHoldMs=1\nConnectionsPerSecond=7\n");
+        ck_assert_int_eq(load(&config), 0);
+        ck_assert_mem_eq(&config.device[0].limits.session, &promised, sizeof(promised));
+        ck_assert_uint_eq(config.device[0].limits.hold_ms, 5000);
+        ck_assert_uint_eq(config.device[0].limits.connections_per_s, 100);
+        ck_assert_mem_eq(&config.device[1].limits.session, &others, sizeof(others));
+        ck_assert_uint_eq(config.device[1].limits.hold_ms, 1);
+        ck_assert_uint_eq(config.device[1].limits.connections_per_s, 7);
+        config_done(&config);
+}
+END_TEST
+
 START_TEST(null_engine_and_rng)
 {
         struct config config;
@@ -197,6 +219,11 @@ static const struct {
          "./a.conf:6: CPUAffinity=1024: must be a list of CPUs, such as 0-3,8\n"                                                                                              },
         { GOOD "[Worker]\nCPUAffinity=0-3x\n",
          "./a.conf:6: CPUAffinity=0-3x: must be a list of CPUs, such as 0-3,8\n"                                                                                              },
+        { GOOD "[Limits]\nHoldMs=0\n",                                     "./a.conf:6: HoldMs=0: must be a number from 1 to 3600000\n"                                     },
+        { GOOD "[Limits]\nSetupMs=3600001\n",                              "./a.conf:6: SetupMs=3600001: must be a number from 0 to 3600000\n"                              },
+        { GOOD "[Limits]\nMessagesBurst=0\n",                              "./a.conf:6: MessagesBurst=0: must be a number from 1 to 1000000\n"                              },
+        { GOOD "[Limits]\nMemoryRegions=7\n",                              "./a.conf:6: MemoryRegions=7: must be a number from 8 to 509\n"                                  },
+        { GOOD "[Limits]\nMemory=0\n",                                     "./a.conf:6: Memory=0: must be more than 0 and less than 2^63 bytes\n"                                   },
         { GOOD "[Sandbox]\nMayLack=uids seccomp\n",
          "./a.conf:6: MayLack=uids seccomp: must be one of: namespaces, uids, landlock, mdwe\n"                                                                               },
 };
@@ -405,6 +432,7 @@ int main(void)
         tcase_add_checked_fixture(files, enter, leave);
         tcase_add_test(files, defaults);
         tcase_add_test(files, every_key);
+        tcase_add_test(files, limits);
         tcase_add_test(files, null_engine_and_rng);
         tcase_add_loop_test(files, mistake, 0, (int) ARRAY_SIZE(mistakes));
         tcase_add_test(files, long_lines);

@@ -51,7 +51,11 @@ void rig_init_early(struct rig *rig)
         session_init(rig->s, (struct fd){ broker[0] }, (struct fd){ up[1] });
         rig->s->allowed = (struct ipc_connection){ .device = VIRTIO_ID_BLOCK, .features = RIG_FEATURES,
                                                    .protocol_features = RIG_PROTOCOL, .queues = RIG_QUEUES,
-                                                   .queue_size = RIG_QUEUE_SIZE };
+                                                   .queue_size = RIG_QUEUE_SIZE,
+                                                   .limits = { .setup_ms = 30000, .handshake_ms = 5000, .partial_ms = 1000,
+                                                               .reply_ms = 5000, .messages_per_s = 1000,
+                                                               .messages_burst = RIG_MESSAGES_BURST, .regions = VU_MEM_SLOTS,
+                                                               .log_per_s = RIG_LOG_BURST / 2, .memory = RIG_MEMORY_MOST } };
         connection.fd[0].num = front[0];
         connection.fd[1].num = worker[0];
         session_open(rig->s, &connection);

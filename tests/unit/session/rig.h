@@ -34,7 +34,9 @@ struct rig {
 /* What the played worker and broker allow. */
 #define RIG_FEATURES (UINT64_C(3) << 34 | UINT64_C(1) << 32 | UINT64_C(1) << 29 | UINT64_C(1) << 28 | 1 << 9 | 1 << 6)
 #define RIG_PROTOCOL UINT64_C(0x19b22b) /* all that a session can without being asked */
-enum { RIG_QUEUES = 4, RIG_QUEUE_SIZE = 1024, RIG_CONFIG = 60 };
+enum { RIG_QUEUES = 4, RIG_QUEUE_SIZE = 1024, RIG_CONFIG = 60, RIG_MESSAGES_BURST = 4000, RIG_LOG_BURST = 20 };
+
+#define RIG_MEMORY_MOST (UINT64_C(4) << 40) /* bytes */
 #define BIT30 (UINT64_C(1) << 30)
 #define LOG_ALL (UINT64_C(1) << 26)
 #define VERSION_1 (UINT64_C(1) << 32)

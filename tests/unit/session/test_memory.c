@@ -211,8 +211,8 @@ END_TEST
 
 START_TEST(limits_the_total)
 {
-        struct vu_mem_reg one = { .region = { .size = LIMIT_MEMORY - 0x1000, .uva = 0x1000 } };
-        int fd = rig_file(LIMIT_MEMORY);
+        struct vu_mem_reg one = { .region = { .size = RIG_MEMORY_MOST - 0x1000, .uva = 0x1000 } };
+        int fd = rig_file(RIG_MEMORY_MOST);
         struct rig rig;
 
         rig_init(&rig);

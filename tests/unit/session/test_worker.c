@@ -177,8 +177,8 @@ START_TEST(its_lines_are_cleaned_and_limited)
         ck_assert_uint_eq(strlen(rig.line[1]), LOG_TEXT_MAX - 1);
         for (unsigned i = 0; i < 200; i++)
                 rig_from_worker(&rig, IPC_WORKER_LOG, 0, &line, 8 + 4);
-        ck_assert_uint_ge(rig.n_lines, LIMIT_LOG_BURST);
-        ck_assert_uint_le(rig.n_lines, LIMIT_LOG_BURST + 10);
+        ck_assert_uint_ge(rig.n_lines, RIG_LOG_BURST);
+        ck_assert_uint_le(rig.n_lines, RIG_LOG_BURST + 10);
         rig.s->log.limit.last_ns -= 10000 * MS_NS; /* later */
         rig_from_worker(&rig, IPC_WORKER_LOG, 0, &line, 8 + 4);
         ck_assert(rig_logged(&rig, "lines dropped"));
@@ -338,9 +338,9 @@ START_TEST(a_flood_is_slowed_not_ended)
 
         rig_init(&rig);
         rig_negotiate(&rig, RIG_PROTOCOL);
-        while (!rig.s->paused_until && served++ < 2 * LIMIT_MESSAGES_BURST)
+        while (!rig.s->paused_until && served++ < 2 * RIG_MESSAGES_BURST)
                 rig_send(&rig, VU_SET_OWNER, VU_VERSION, NULL, 0, NULL, 0);
-        ck_assert_uint_ge(served, LIMIT_MESSAGES_BURST / 2);
+        ck_assert_uint_ge(served, RIG_MESSAGES_BURST / 2);
         ck_assert(rig.s->paused_until && !rig.s->over);
         while (rig.s->paused_until) /* its own time-out wakes it */
                 session_step(rig.s, -1);
