@@ -4,6 +4,7 @@
  */
 const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
+const char *__tsan_default_options(void);
 
 #define REPORTS "log_path=/tmp/vhost-sanitizer"
 
@@ -16,4 +17,10 @@ const char *__asan_default_options(void)
 const char *__ubsan_default_options(void)
 {
         return "halt_on_error=1:print_stacktrace=1:" REPORTS;
+}
+
+/* Of what the guest, another process, does to shared memory it sees nothing. */
+const char *__tsan_default_options(void)
+{
+        return "halt_on_error=1:abort_on_error=1:handle_segv=1:atexit_sleep_ms=0:" REPORTS;
 }

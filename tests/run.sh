@@ -7,6 +7,9 @@ export LC_ALL=C
 cd "$(dirname "$0")/.."
 
 fuzz_seconds=60         # for each target; two run at a time
+# Those in which a worker's threads meet: loops that are parked, the thread pool, deaths.
+threaded_tests="worker-blk worker-crash worker-dirty_log worker-drain worker-hostile worker-process proto-blk proto-engines
+        proto-iommu proto-log proto-memory proto-recovery-packed proto-resize proto-vrings-packed"
 quick='' install=yes
 for option; do
         case $option in
@@ -71,6 +74,10 @@ $(sed -n -E "s,^ *[0-9]+/[0-9]+ (.*[^ ]) +(FAIL|TIMEOUT|ERROR) .*,    $dir: \1,p
         fi
 }
 
+# What confined processes say goes to files (common/sanitizer.c).
+no_reports() { ! cat /tmp/vhost-sanitizer.* 2>/dev/null; }
+rm -f /tmp/vhost-sanitizer.*
+
 if [ -n "$install" ]; then
         step "Install"
         tests/install.sh
@@ -93,6 +100,11 @@ if [ -z "$quick" ]; then
         step "gcc with address and undefined-behaviour sanitizers"
         CC=gcc build build-asan -Dwerror=true -Db_sanitize=address,undefined &&
                 run_tests build-asan --no-suite e2e --timeout-multiplier 4
+        step "gcc with the thread sanitizer"
+        # shellcheck disable=SC2086
+        CC=gcc build build-tsan -Dwerror=true -Dman=disabled -Db_sanitize=thread &&
+                run_tests build-tsan --timeout-multiplier 4 $threaded_tests
+        attempt "no sanitizer has reported anything" no_reports || true
         if [ -x tests/fuzz/run.sh ]; then
                 step "fuzz"
                 attempt "fuzz each target for $fuzz_seconds s" tests/fuzz/run.sh "$fuzz_seconds" || true
