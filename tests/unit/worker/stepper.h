@@ -1,6 +1,6 @@
 /*
- * Every moment at which a process can die: a function runs in a child one machine instruction at a time, and whenever
- * the memory that it shares with us has changed, that state is looked at. Needs no hook in what is tested.
+ * Every moment at which a process can die: a function runs in a child that stops after each machine instruction which
+ * stores to the memory that it shares with us, and that state is looked at. Needs no hook in what is tested.
  */
 #pragma once
 
