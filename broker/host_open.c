@@ -5,6 +5,7 @@
 #include "host_open.h"
 
 #include "cgroup.h"
+#include "control.h"
 #include "device.h"
 #include "down.h"
 #include "process_limits.h"
@@ -97,7 +98,7 @@ static int open_devices(struct host *host, const struct options *options, const 
         return host->n_devices ? 0 : r;
 }
 
-int host_open(struct host *host, const struct options *options, const struct config *config)
+int host_open(struct host *host, struct control *control, const struct options *options, const struct config *config)
 {
         struct listener none = { .socket = FD_NONE };
         struct listen_passed passed = { 0 };
@@ -105,6 +106,8 @@ int host_open(struct host *host, const struct options *options, const struct con
 
         if (r >= 0)
                 r = listen_take_passed(host->log, &passed);
+        if (r >= 0)
+                r = control_open(control, options, &passed, host->log);
         if (r < 0)
                 return r;
         host->device = calloc(config->n + 1, sizeof(*host->device));

@@ -64,6 +64,22 @@ int listen_find_passed(struct listen_passed *passed, const char *name, bool any,
         return -ENOENT;
 }
 
+int listen_take_control(struct listen_passed *passed, struct listener *ret_listener)
+{
+        for (int i = 0; i < passed->n; i++) {
+                if (strcmp(passed->names[i], "control") != 0 ||
+                    sd_is_socket(passed->fds[i].num, AF_UNIX, SOCK_SEQPACKET, 1) <= 0)
+                        continue;
+                *ret_listener = (struct listener){ .socket = fd_take(&passed->fds[i]) };
+                free(passed->names[i]);
+                passed->n--;
+                passed->names[i] = passed->names[passed->n];
+                passed->fds[i] = passed->fds[passed->n];
+                return fd_nonblock(ret_listener->socket.num, true);
+        }
+        return -ENOENT;
+}
+
 int listen_on_fd(int num, const struct log *log, struct listener *ret_listener)
 {
         struct listener listener = { .socket = FD_NONE };
@@ -90,9 +106,9 @@ int listen_on_fd(int num, const struct log *log, struct listener *ret_listener)
 }
 
 /* Removes a socket file that a dead listener left. -EADDRINUSE: it is alive, or no socket. */
-static int remove_stale(const struct sockaddr_un *address)
+static int remove_stale(const struct sockaddr_un *address, int type)
 {
-        AUTO_FD probe = { socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
+        AUTO_FD probe = { socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
         struct stat status;
 
         if (!fd_has(&probe))
@@ -106,7 +122,7 @@ static int remove_stale(const struct sockaddr_un *address)
         return unlink(address->sun_path) < 0 ? -errno : 0;
 }
 
-static int bind_path(int sock, const struct sockaddr_un *address)
+static int bind_path(int sock, const struct sockaddr_un *address, int type)
 {
         int r;
 
@@ -114,7 +130,7 @@ static int bind_path(int sock, const struct sockaddr_un *address)
                 return 0;
         if (errno != EADDRINUSE)
                 return -errno;
-        r = remove_stale(address);
+        r = remove_stale(address, type);
         if (r < 0)
                 return r;
         return bind(sock, (const struct sockaddr *) address, sizeof(*address)) < 0 ? -errno : 0;
@@ -130,14 +146,15 @@ static int address_of(const char *path, struct sockaddr_un *ret_address)
         return 0;
 }
 
-int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener)
+static int listen_on(int type, const char *path, const char *where, const struct log *log,
+                     struct listener *ret_listener)
 {
-        AUTO_FD sock = { socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
+        AUTO_FD sock = { socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) };
         struct sockaddr_un address;
         int r = fd_has(&sock) ? address_of(path, &address) : -errno;
 
         if (r == 0)
-                r = bind_path(sock.num, &address);
+                r = bind_path(sock.num, &address, type);
         if (r == 0 && listen(sock.num, BACKLOG) < 0)
                 r = -errno;
         if (r < 0) {
@@ -147,6 +164,16 @@ int listen_on_path(const char *path, const char *where, const struct log *log, s
         }
         *ret_listener = (struct listener){ .socket = fd_take(&sock), .unlink = strdup(path) };
         return 0;
+}
+
+int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener)
+{
+        return listen_on(SOCK_STREAM, path, where, log, ret_listener);
+}
+
+int listen_on_seqpacket(const char *path, const struct log *log, struct listener *ret_listener)
+{
+        return listen_on(SOCK_SEQPACKET, path, NULL, log, ret_listener);
 }
 
 /* A UNIX socket connects at once or not at all: there is nothing to wait for (unix(7)). */

@@ -39,6 +39,12 @@ int listen_on_fd(int num, const struct log *log, struct listener *ret_listener);
  */
 int listen_on_path(const char *path, const char *where, const struct log *log, struct listener *ret_listener);
 
+/* The passed socket named "control" that takes packets (SOCK_SEQPACKET); it leaves the list. -ENOENT: none. */
+int listen_take_control(struct listen_passed *passed, struct listener *ret_listener);
+
+/* listen_on_path() for packets instead of a stream. */
+int listen_on_seqpacket(const char *path, const struct log *log, struct listener *ret_listener);
+
 /*
  * Connects to a front-end that listens at path, without waiting. -ECONNREFUSED, -ENOENT, -EAGAIN: none does, or not
  * now; -EACCES: we may not. The connection does not block.

@@ -5,6 +5,7 @@
 #include "array.h"
 #include "broker_log.h"
 #include "capabilities.h"
+#include "control.h"
 #include "device.h"
 #include "down.h"
 #include "host.h"
@@ -102,7 +103,7 @@ static int watch_signals(struct host *host)
         return sd_event_set_watchdog(host->event, 1);
 }
 
-static int serve(struct host *host)
+static int serve(struct host *host, struct control *control)
 {
         int r = sd_event_default(&host->event);
 
@@ -114,6 +115,8 @@ static int serve(struct host *host)
                 r = device_start(&host->device[i], host);
         for (unsigned i = 0; r >= 0 && i < host->n_down; i++)
                 r = down_start(&host->down[i], host);
+        if (r >= 0)
+                r = control_start(control, host);
         if (r < 0) {
                 log_error(host->log, "event loop: %s", log_errno(r));
                 return r;
@@ -130,22 +133,24 @@ static int serve(struct host *host)
 static int run(struct options *options, const struct config *config, struct log *log)
 {
         struct host host = { .log = log };
+        struct control control = { .listener.socket = FD_NONE };
         int r = limits_raise(config, log);
 
         if (r >= 0)
                 r = programs_open(log, &host.programs);
         if (r >= 0)
-                r = host_open(&host, options, config);
+                r = host_open(&host, &control, options, config);
         if (r >= 0)
                 r = give_privilege_away(&host, options, config);
         if (r >= 0)
                 r = own_filter_load(log);
         if (r >= 0)
-                r = serve(&host);
+                r = serve(&host, &control);
         for (unsigned i = 0; i < host.n_devices; i++)
                 device_done(&host.device[i]);
         for (unsigned i = 0; i < host.n_down; i++)
                 down_done(&host.down[i]);
+        control_done(&control);
         free(host.device);
         free(host.down);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

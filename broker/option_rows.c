@@ -8,15 +8,18 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 enum {
         UID_LEAST = 65536, /* below are people, services and 65534, the id of nobody */
         UID_COUNT_LEAST = 2,
         UID_COUNT_MOST = 1 << 24,
+        SOCKET_BYTES = sizeof(((struct sockaddr_un *) NULL)->sun_path) - 1,
 };
 
 int option_refuse(const struct parse *p, const char *why)
@@ -148,6 +151,29 @@ static int take_cgroup(struct parse *p, const char *value)
         return !value[0] || value[0] == '/' ? 0 : option_refuse(p, "must be an absolute path");
 }
 
+static int take_control_socket(struct parse *p, const char *value)
+{
+        bool none = strcmp(value, "none") == 0;
+
+        if (!value[0] || strlen(value) > SOCKET_BYTES)
+                return option_refuse(p, "must be a path that fits into a socket's address, or none");
+        p->options->control_socket = none ? "" : value;
+        return 0;
+}
+
+static int take_control_group(struct parse *p, const char *value)
+{
+        const struct group *group = getgrnam(value);
+        struct value_why why;
+        uint32_t gid;
+
+        if (!group && value_number(value, 0, UINT32_MAX - 1, &gid, &why) < 0)
+                return option_refuse(p, "there is no such group");
+        p->options->has_control_group = true;
+        p->options->control_group = group ? group->gr_gid : gid;
+        return 0;
+}
+
 static int take_log_level(struct parse *p, const char *value)
 {
         static const char *const levels[] = { "error", "warning", "notice", "info", "debug" };
@@ -177,6 +203,8 @@ const struct option_row option_rows[] = {
         { "uid-range", required_argument, take_uid_range },
         { "run-dir", required_argument, take_run_dir },
         { "cgroup", required_argument, take_cgroup },
+        { "control-socket", required_argument, take_control_socket },
+        { "control-group", required_argument, take_control_group },
         { "log-level", required_argument, take_log_level },
         { "help", no_argument, take_action, .action = OPTIONS_HELP },
         { "version", no_argument, take_action, .action = OPTIONS_VERSION },

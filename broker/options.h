@@ -41,6 +41,9 @@ struct options {
         const char *run_dir;
         const char *cgroup; /* directory for the devices' cgroups; NULL: none are made */
         enum log_level log_level;
+        const char *control_socket; /* NULL: the default place; empty: none */
+        bool has_control_group;
+        gid_t control_group;
 };
 
 /*

@@ -26,6 +26,8 @@ static const char text[] =
         "  --uid-range=BASE[:COUNT]  host ids for sessions and workers (1879048192:65536)\n"
         "  --run-dir=DIR          for locks and default sockets (/run/vhost-broker)\n"
         "  --cgroup=DIR           make a cgroup for each device below this one\n"
+        "  --control-socket=PATH|none  where vhostctl asks; with --config by default in the run-time directory\n"
+        "  --control-group=GROUP  who, beside root, may ask there\n"
         "  --log-level=LEVEL      error, warning, notice, info or debug (info)\n"
         "\n"
         "Instead of serving:\n"

@@ -3,8 +3,6 @@
  */
 #include "peer.h"
 
-#include "array.h"
-
 #include <errno.h>
 #include <sys/socket.h>
 
@@ -20,25 +18,32 @@ int peer_of(int connection, struct peer *ret_peer)
         return 0;
 }
 
-static bool group_allowed(gid_t gid, const struct device_config *config)
+static bool is_one_of(gid_t gid, const gid_t *groups, unsigned n)
 {
-        for (unsigned i = 0; i < config->n_allow_group; i++)
-                if (config->allow_group[i] == gid)
+        for (unsigned i = 0; i < n; i++)
+                if (groups[i] == gid)
                         return true;
         return false;
 }
 
-static bool supplementary_allowed(int connection, const struct device_config *config)
+static bool has_one_of(const struct peer *peer, int connection, const gid_t *groups, unsigned n)
 {
-        gid_t groups[256];
-        socklen_t size = sizeof(groups);
+        gid_t own[256];
+        socklen_t size = sizeof(own);
 
-        if (getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0)
+        if (n == 0 || is_one_of(peer->gid, groups, n))
+                return n != 0;
+        if (getsockopt(connection, SOL_SOCKET, SO_PEERGROUPS, own, &size) < 0)
                 return false;
-        for (unsigned i = 0; i < size / sizeof(groups[0]); i++)
-                if (group_allowed(groups[i], config))
+        for (unsigned i = 0; i < size / sizeof(own[0]); i++)
+                if (is_one_of(own[i], groups, n))
                         return true;
         return false;
+}
+
+bool peer_has_group(const struct peer *peer, int connection, gid_t group)
+{
+        return has_one_of(peer, connection, &group, 1);
 }
 
 int peer_allowed(const struct peer *peer, int connection, const struct device_config *config)
@@ -48,7 +53,5 @@ int peer_allowed(const struct peer *peer, int connection, const struct device_co
         for (unsigned i = 0; i < config->n_allow_user; i++)
                 if (config->allow_user[i] == peer->uid)
                         return 0;
-        if (group_allowed(peer->gid, config))
-                return 0;
-        return config->n_allow_group && supplementary_allowed(connection, config) ? 0 : -EACCES;
+        return has_one_of(peer, connection, config->allow_group, config->n_allow_group) ? 0 : -EACCES;
 }

@@ -17,3 +17,6 @@ int peer_of(int connection, struct peer *ret_peer);
 
 /* Does AllowUser= or AllowGroup= name it, or neither say anything? Groups include supplementary ones. -EACCES. */
 int peer_allowed(const struct peer *peer, int connection, const struct device_config *config);
+
+/* Was the group among its own or its supplementary ones? */
+bool peer_has_group(const struct peer *peer, int connection, gid_t group);

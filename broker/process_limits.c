@@ -6,10 +6,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-enum {
-        RING_BYTES = 64 * 1024, /* locked by one io_uring of ours, rounded up */
-        WORKER_POOL = 32,       /* threads of a pool of the sync engine, or kernel threads per ring */
-};
+enum { RING_BYTES = 64 * 1024 }; /* locked by one io_uring of ours, rounded up */
 
 static int raise_to(int resource, rlim_t need, rlim_t *ret_hard)
 {
@@ -61,5 +58,5 @@ int limits_raise(const struct config *config, const struct log *log)
 
 unsigned limits_worker_tasks(const struct device_config *config)
 {
-        return (1 + WORKER_POOL) * config->worker.threads + WORKER_POOL;
+        return (unsigned) policy_count_of(policy_process_worker.nproc, config->type->queues_max, config->worker.threads);
 }

@@ -44,6 +44,8 @@ struct serving {
         struct fd fence;   /* hangs up when the worker's last I/O has ended */
         sd_event_source *reports_source, *fence_source, *timer, *reports_timer;
         struct ipc_peer peer;
+        bool ready; /* the worker's READY was taken, as `said` says */
+        struct ipc_serving said;
         struct log_limit lines, packets;
         uint32_t lines_per_s;
 };
@@ -61,6 +63,11 @@ int serving_start(struct serving *serving, const struct device_config *config, c
 
 /* The disk has a new size: tells who uses it now, if anybody. Failures are logged; a next connection knows anyway. */
 void serving_resize(struct serving *serving, const struct resource *resource);
+
+/* Virtio and protocol features that policy and config allow a device, and its vrings. */
+uint64_t serving_offered(const struct device_config *config);
+uint64_t serving_protocol_offered(const struct device_config *config);
+uint32_t serving_queues(const struct device_config *config);
 
 /* Asks the session to end, by hanging up. */
 void serving_ask_end(struct serving *serving);

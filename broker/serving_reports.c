@@ -41,12 +41,14 @@ static void relay_line(struct serving *serving, struct packet *packet)
                line->text);
 }
 
-static void note_serving(const struct serving *serving, const struct packet *packet)
+static void note_serving(struct serving *serving, const struct packet *packet)
 {
         struct ipc_serving said;
         uint32_t lacks;
 
         memcpy(&said, packet->body, sizeof(said));
+        serving->said = said;
+        serving->ready = true;
         lacks = said.lacks | serving->host->privilege.lacks;
         log_info(&serving->log->log, "session %u: serving, engine %s%s%s%s%s", serving->id,
                  said.engine < ARRAY_SIZE(engine_names) ? engine_names[said.engine] : "?",

@@ -14,13 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum {
-        /* Descriptors beside what counts per queue or thread. */
-        SESSION_FDS = 64 + VU_MEM_SLOTS + 2 * VU_FDS_MAX,
-        WORKER_FDS = 48 + 2 * PACKET_FDS_MAX,
-        WORKER_LOCKED = 1024 * 1024, /* bytes of ring memory per loop */
-};
-
 /* All that is made for one connection, until it is given to the children. */
 struct birth {
         struct fd session_control; /* the session's 0 */
@@ -52,16 +45,21 @@ static int make_pipe(int flags, struct fd *ret_read, struct fd *ret_write)
 }
 
 /* A front-end without an IOMMU may pass ACCESS_PLATFORM on to its guest, and never answer our questions. */
-static uint64_t offered(const struct device_config *config)
+uint64_t serving_offered(const struct device_config *config)
 {
         return config->iommu ? config->type->features
                              : config->type->features & ~VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
 }
 
-static uint64_t protocol_offered(const struct device_config *config)
+uint64_t serving_protocol_offered(const struct device_config *config)
 {
         return config->inband ? config->type->protocol_features
                               : config->type->protocol_features & ~VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS);
+}
+
+uint32_t serving_queues(const struct device_config *config)
+{
+        return config->type->queues_max < config->block.queues ? config->type->queues_max : config->block.queues;
 }
 
 /* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
@@ -70,12 +68,11 @@ static int send_device(struct serving *serving, const struct birth *birth, const
 {
         struct ipc_device device = {
                 .device = config->type->id,
-                .queues = config->type->queues_max < config->block.queues ? config->type->queues_max
-                                                                          : config->block.queues,
+                .queues = serving_queues(config),
                 .threads = config->worker.threads,
                 .poll_max_us = config->worker.poll_max_us,
                 .queue_size = config->queue_size,
-                .features = offered(config),
+                .features = serving_offered(config),
                 .may_lack = config->may_lack,
                 .lacks = serving->host->privilege.lacks,
                 .block = resource->block,
@@ -101,8 +98,8 @@ static int send_connection(struct serving *serving, struct birth *birth, const s
         struct ipc_connection opening = {
                 .id = serving->id,
                 .device = config->type->id,
-                .features = offered(config),
-                .protocol_features = protocol_offered(config),
+                .features = serving_offered(config),
+                .protocol_features = serving_protocol_offered(config),
                 .queues = config->type->queues_max,
                 .may_lack = config->may_lack,
                 .queue_size = config->queue_size,
@@ -149,6 +146,8 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                  const struct resource *resource, struct spawned *children)
 {
         const struct host *host = serving->host;
+        const struct policy_process *policy = &policy_process_worker;
+        uint32_t queues = config->type->queues_max, threads = config->worker.threads;
         bool namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES);
         int reports = birth->session_reports.num, channel = birth->worker_channel.num;
         struct child session = {
@@ -156,8 +155,8 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .program = host->programs.session.num,
                 .fd = { birth->session_control.num, reports, reports },
                 .id = serving->child[SERVING_SESSION].slot,
-                .limits = { .nofile = SESSION_FDS + 3 * config->type->queues_max,
-                            .fsize = config->type->queues_max * vu_inflight_bytes(config->queue_size, true) },
+                .limits = { .nofile = policy_count_of(policy_process_session.nofile, queues, threads),
+                            .fsize = queues * vu_inflight_bytes(config->queue_size, true) },
                 .namespaces = namespaces,
         };
         struct child worker = {
@@ -165,9 +164,9 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
                 .program = host->programs.worker.num,
                 .fd = { channel, channel, channel },
                 .id = serving->child[SERVING_WORKER].slot,
-                .limits = { .nofile = WORKER_FDS + 3 * config->type->queues_max + 4 * config->worker.threads,
+                .limits = { .nofile = policy_count_of(policy->nofile, queues, threads),
                             .nproc = limits_worker_tasks(config),
-                            .memlock = (rlim_t) WORKER_LOCKED * config->worker.threads,
+                            .memlock = policy_count_of(policy->memlock_kib, queues, threads) * 1024,
                             .fsize = serving_worker_fsize(resource),
                             .fsize_grows = true },
                 .affinity = config->worker.pinned ? &config->worker.cpus : NULL,
@@ -245,7 +244,7 @@ int serving_start(struct serving *serving, const struct device_config *config, c
         serving->id = ++serving->host->sessions;
         serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
         serving->lines = serving->packets = (struct log_limit){ 0 };
-        serving->killed = false;
+        serving->killed = serving->ready = false;
         serving->lines_per_s = config->limits.session.log_per_s;
         r = take_slots(serving);
         if (r < 0) {

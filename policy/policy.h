@@ -80,6 +80,42 @@ extern const struct policy_device policy_rng;
 extern const struct policy_device *const policy_devices[];
 extern const size_t policy_n_devices;
 
+/* A number that depends on the device: base + per_queue * queues + per_thread * threads. */
+struct policy_count {
+        uint32_t base, per_queue, per_thread;
+};
+
+static inline uint64_t policy_count_of(struct policy_count count, uint32_t queues, uint32_t threads)
+{
+        return count.base + (uint64_t) count.per_queue * queues + (uint64_t) count.per_thread * threads;
+}
+
+/* Namespaces by whom they are shared with. */
+enum policy_share { POLICY_OWN, POLICY_PAIR }; /* nobody; the other of session and worker */
+
+enum { POLICY_NAMESPACES = 6 };
+
+/*
+ * What the kernel must show of a process of ours once it runs: the limits it is given (queues: all that its type may
+ * have), and the most descriptors it may hold of each kind (queues: those in use). What a front-end sends as kick, call
+ * or err may be an eventfd, a pipe or a socket. Descriptors of any other kind: none.
+ */
+struct policy_process {
+        const char *name;
+        enum policy_program program;
+        struct {
+                const char *name; /* as in /proc/PID/ns */
+                enum policy_share share;
+        } namespaces[POLICY_NAMESPACES];
+        struct policy_count nofile, nproc, memlock_kib;
+        struct {
+                struct policy_count sockets, pipes, eventfds, epolls, rings, memory; /* rings: engine uring only */
+                uint32_t disks; /* where the device has one */
+        } fds;
+};
+
+extern const struct policy_process policy_process_session, policy_process_worker;
+
 /* Tables of calls, one file per subject. */
 extern const struct policy_call policy_broker_run[], policy_broker_stage[];
 extern const struct policy_call policy_session_run[];

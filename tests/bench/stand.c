@@ -42,7 +42,7 @@ static int write_device(const struct stand *stand, const char *engine, unsigned 
 
 int stand_start(struct stand *stand, const char *broker, const char *engine, unsigned n)
 {
-        char path[64], *argv[] = { (char *) broker, "--config", path, NULL };
+        char path[64], *argv[] = { (char *) broker, "--config", path, "--control-socket=none", NULL };
         int r = 0;
 
         *stand = (struct stand){ .dir = "/tmp/vb-bench-XXXXXX", .n = n };

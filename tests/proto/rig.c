@@ -130,6 +130,7 @@ static void make_paths(struct rig *rig)
         snprintf(rig->socket, sizeof(rig->socket), "%s/a.sock", rig->dir);
         snprintf(rig->disk, sizeof(rig->disk), "%s/a.img", rig->dir);
         snprintf(rig->other_socket, sizeof(rig->other_socket), "%s/b.sock", rig->dir);
+        snprintf(rig->control, sizeof(rig->control), "%s/control", rig->dir);
         snprintf(rig->other_disk, sizeof(rig->other_disk), "%s/b.img", rig->dir);
 }
 
@@ -169,6 +170,9 @@ static void start_broker(struct rig *rig)
                 two_devices(rig, &w);
         else
                 stand_alone(rig, &w);
+        word(&w, "--control-socket=%s", rig->control);
+        if (rig->options.control_group)
+                word(&w, "--control-group=%s", rig->options.control_group);
         OK(prog_start(w.argv, &rig->prog));
         r = prog_ready(&rig->prog, RIG_START_MS);
         ck_assert_msg(!r, "the broker is not ready: %s\n%s", log_errno(r), rig->prog.log);

@@ -23,6 +23,7 @@ struct rig_options {
         bool neighbour; /* a second device behind the same broker */
         uint64_t disk_bytes;
         const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE, not of the neighbour */
+        const char *control_group; /* --control-group; NULL: none */
 };
 
 struct rig {
@@ -31,6 +32,7 @@ struct rig {
         char dir[RIG_PATH_MAX / 2];
         char socket[RIG_PATH_MAX], disk[RIG_PATH_MAX];
         char other_socket[RIG_PATH_MAX], other_disk[RIG_PATH_MAX];
+        char control[RIG_PATH_MAX]; /* the broker's control socket */
         int fds; /* of the broker, before the first connection */
 };
 

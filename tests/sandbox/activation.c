@@ -98,7 +98,8 @@ START_TEST(sockets_come_by_name)
 {
         struct stand s = stand_make();
         char *argv[] = { "systemd-socket-activate", "-E", "NOTIFY_SOCKET", "-l", s.socket[1], "-l", s.socket[0],
-                         "--fdname=b:a", getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+                         "--fdname=b:a", getenv("VHOST_BROKER"), "--config", s.conf,
+                         "--control-socket=none", NULL };
         struct fe_device device;
         int status, ms;
 
