@@ -1,0 +1,261 @@
+/*
+ * vhostctl against real brokers: what it says of devices, and its exit statuses.
+ */
+#include "run_ctl.h"
+
+#include "array.h"
+
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const engines[] = { "uring", "sync", "null" };
+
+static void expect_json(const char *text)
+{
+        FILE *parser = popen("python3 -c 'import json, sys; json.load(sys.stdin)'", "w");
+
+        ck_assert(parser != NULL);
+        fputs(text, parser);
+        ck_assert_msg(pclose(parser) == 0, "no JSON: %.2000s", text);
+}
+
+/* Its last connection's I/O may still be draining; of that no event tells. */
+static void await_idle(const struct rig *rig, struct ctl_said *said)
+{
+        const struct timespec tick = { .tv_nsec = 5000000 };
+        long long deadline = fe_deadline(FE_TIMEOUT_MS);
+
+        for (;;) {
+                CTL(rig, said, "list");
+                ctl_expect(said, 0);
+                if (strstr(said->out, " idle ") || !fe_left_ms(deadline))
+                        break;
+                nanosleep(&tick, NULL);
+        }
+        ctl_expect_text(said, " idle ");
+}
+
+START_TEST(it_lists_idle_and_serving)
+{
+        RIG_WITH(rig, .engine = engines[_i]);
+        struct ctl_said said;
+        struct fe_device device;
+        char pids[64];
+
+        await_idle(&rig, &said);
+        device = rig_device(&rig, (struct fe_options){ .queues = 2 });
+        CTL(&rig, &said, "list");
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, "serving");
+        ctl_expect_text(&said, engines[_i]);
+        snprintf(pids, sizeof(pids), "%d,%d", (int) rig_child(&rig, "vhost-session"),
+                 (int) rig_child(&rig, "vhost-worker"));
+        ctl_expect_text(&said, pids);
+        CTL(&rig, &said, "list", "--json");
+        ctl_expect(&said, 0);
+        expect_json(said.out);
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
+START_TEST(it_shows_the_config_in_force)
+{
+        RIG_WITH(rig, .read_only = true,
+                 .set = { "device.vm=the \"first\"", "block.serial=A1", "worker.threads=2", "worker.cpuaffinity=0",
+                          "device.allowuser=0 12345", "sandbox.maylack=landlock" });
+        struct ctl_said said;
+        char line[RIG_PATH_MAX + 32];
+
+        CTL(&rig, &said, "show", "block");
+        ctl_expect(&said, 0);
+        snprintf(line, sizeof(line), "path               %s\n", rig.disk);
+        ctl_expect_text(&said, line);
+        snprintf(line, sizeof(line), "socket             %s\n", rig.socket);
+        ctl_expect_text(&said, line);
+        ctl_expect_text(&said, "vm                 the \"first\"\n");
+        ctl_expect_text(&said, "serial             A1\n");
+        ctl_expect_text(&said, "threads            2\n");
+        ctl_expect_text(&said, "cpu_affinity       0\n");
+        ctl_expect_text(&said, "allow_user         0 12345\n");
+        ctl_expect_text(&said, "read_only          yes\n");
+        ctl_expect_text(&said, "capacity           16777216\n");
+        ctl_expect_text(&said, "may_be_missing     landlock\n");
+        CTL(&rig, &said, "show", "--json", "block");
+        ctl_expect(&said, 0);
+        expect_json(said.out);
+        ctl_expect_text(&said, "\"vm\":\"the \\\"first\\\"\"");
+}
+END_TEST
+
+START_TEST(two_devices_are_two_lines)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct ctl_said said;
+
+        CTL(&rig, &said, "list");
+        ctl_expect_text(&said, "\na  ");
+        ctl_expect_text(&said, "\nb  ");
+        CTL(&rig, &said, "show", "b");
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, rig.other_disk);
+}
+END_TEST
+
+START_TEST(mistakes_have_their_statuses)
+{
+        RIG(rig);
+        struct ctl_said said;
+
+        CTL(&rig, &said, "show", "nothing");
+        ctl_expect(&said, 4);
+        CTL(&rig, &said, "show");
+        ctl_expect(&said, 2);
+        CTL(&rig, &said, "dance");
+        ctl_expect(&said, 2);
+        CTL(&rig, &said, "list", "block");
+        ctl_expect(&said, 2);
+        CTL(&rig, &said, "list", "--nonsense");
+        ctl_expect(&said, 2);
+        CTL(&rig, &said, "--help");
+        ctl_expect(&said, 0);
+        CTL(&rig, &said, "--version");
+        ctl_expect(&said, 0);
+        ctl_run(rig.socket, &said, (const char *const[]){ "list", NULL });
+        ctl_expect(&said, 7);
+        ctl_run("/nowhere/at/all", &said, (const char *const[]){ "list", NULL });
+        ctl_expect(&said, 3);
+        CTL(&rig, &said, "inspect", "block");
+        ctl_expect(&said, geteuid() == 0 ? 6 : 5);
+}
+END_TEST
+
+/* Runs vhostctl as another user and group; its exit status. */
+static int as_other(const struct rig *rig, uid_t uid, gid_t gid, const char *command)
+{
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                const char *program = getenv("VHOSTCTL");
+                char option[RIG_PATH_MAX + 32];
+
+                snprintf(option, sizeof(option), "--control-socket=%s", rig->control);
+                if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
+                        _exit(99);
+                if (!freopen("/dev/null", "w", stdout))
+                        _exit(99);
+                execl(program, program, option, command, NULL);
+                _exit(127);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+START_TEST(only_root_and_the_group_may_ask)
+{
+        RIG_WITH(rig, .control_group = "12345");
+
+        ck_assert_int_eq(as_other(&rig, 23456, 12345, "list"), 0);
+        ck_assert_int_eq(as_other(&rig, 23456, 12345, "inspect"), 5);
+        ck_assert_int_eq(as_other(&rig, 23456, 23456, "list"), 5);
+        /* The file's mode is not all that keeps strangers out. */
+        ck_assert_int_eq(chmod(rig.control, 0666), 0);
+        ck_assert_int_eq(as_other(&rig, 23456, 23456, "list"), 5);
+        OK(prog_log_wait(&rig.prog, 0, "control: uid 23456 gid 23456 may not ask", FE_TIMEOUT_MS));
+}
+END_TEST
+
+static void expect_all_in_force(const struct rig *rig)
+{
+        struct ctl_said said;
+
+        CTL(rig, &said, "inspect");
+        ctl_expect(&said, 0);
+        ck_assert(strstr(said.out, "SHORT") == NULL);
+        ctl_expect_text(&said, "byte by byte");
+        ctl_expect_text(&said, "\n0 shortfalls");
+}
+
+START_TEST(inspect_finds_all_in_force)
+{
+        RIG_WITH(rig, .engine = engines[_i], .set = { "worker.threads=2" });
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 4 });
+        struct ctl_said said;
+
+        expect_all_in_force(&rig);
+        CTL(&rig, &said, "--json", "inspect", "block");
+        ctl_expect(&said, 0);
+        expect_json(said.out);
+        CTL(&rig, &said, "--quiet", "inspect", "block");
+        ctl_expect(&said, 0);
+        ck_assert_str_eq(said.out, "");
+        CTL(&rig, &said, "--no-stop", "inspect", "block");
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, "--no-stop");
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
+START_TEST(inspect_knows_devices_apart)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct fe_device first = rig_device(&rig, (struct fe_options){ .queues = 1 }), second;
+
+        OK(fe_device_start(rig.other_socket, NULL, &second));
+        expect_all_in_force(&rig);
+        OK(fe_device_stop(&second));
+        OK(fe_device_stop(&first));
+}
+END_TEST
+
+/* Guests go on while they are inspected. */
+START_TEST(inspect_disturbs_nobody)
+{
+        RIG_WITH(rig, .engine = engines[_i]);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+        struct drv_blk blk = rig_blk(&device, 0);
+        struct ctl_said said;
+        int status = 0;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                for (unsigned i = 0; i < 5; i++)
+                        CTL(&rig, &said, "inspect", "block");
+                _exit(said.status);
+        }
+        while (waitpid(pid, &status, WNOHANG) == 0)
+                rig_read_one(&rig, &blk);
+        ck_assert_int_eq(status, 0);
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("ctl");
+        TCase *all = tcase_create("all"), *inspect = tcase_create("inspect");
+
+        tcase_set_timeout(all, 60);
+        tcase_set_timeout(inspect, 60);
+        tcase_add_loop_test(all, it_lists_idle_and_serving, 0, ARRAY_SIZE(engines));
+        tcase_add_test(all, it_shows_the_config_in_force);
+        tcase_add_test(all, two_devices_are_two_lines);
+        tcase_add_test(all, mistakes_have_their_statuses);
+        if (geteuid() == 0)
+                tcase_add_test(all, only_root_and_the_group_may_ask);
+        suite_add_tcase(suite, all);
+        if (geteuid() == 0 && !getenv("SANITIZED")) {
+                tcase_add_loop_test(inspect, inspect_finds_all_in_force, 0, ARRAY_SIZE(engines));
+                tcase_add_test(inspect, inspect_knows_devices_apart);
+                tcase_add_loop_test(inspect, inspect_disturbs_nobody, 0, 2);
+                suite_add_tcase(suite, inspect);
+        }
+        return rig_main(suite);
+}

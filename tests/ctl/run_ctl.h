@@ -1,0 +1,24 @@
+/*
+ * Running vhostctl and looking at what it says.
+ */
+#pragma once
+
+#include "rig.h"
+
+enum { CTL_SAID_MAX = 1 << 16 };
+
+struct ctl_said {
+        int status; /* exit status; 128 and above: ended by a signal */
+        char out[CTL_SAID_MAX], err[4096];
+};
+
+/* Runs vhostctl (environment VHOSTCTL) with --control-socket and up to four words. */
+void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *words);
+
+#define CTL(rig, said, ...) ctl_run((rig)->control, said, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* Fails the test unless it ended with that status. */
+void ctl_expect(const struct ctl_said *said, int status);
+
+/* Fails the test unless its output holds the text. */
+void ctl_expect_text(const struct ctl_said *said, const char *text);
