@@ -26,7 +26,7 @@ static void print_line(const struct known_device *device)
         if (said->pid[CONTROL_SESSION] || said->pid[CONTROL_WORKER])
                 snprintf(pids, sizeof(pids), "%d,%d", said->pid[CONTROL_SESSION], said->pid[CONTROL_WORKER]);
         weaker(said, text, sizeof(text));
-        printf("%-20s %-6s %-9s %-6s %-15s %-20s %s\n", said->name, name_of_type(said->type),
+        printf("%-20s %-6s %-9s %-6s %-15s %-20s %s\n", said->name, said->type ? name_of_type(said->type) : "-",
                name_of_state(said->state), said->engine ? name_of_engine(said->engine) : "-", pids,
                said->vm[0] ? said->vm : "-", text[0] ? text : "-");
 }

@@ -12,7 +12,7 @@
 
 static const char *const states[CONTROL_STATES] = {
         [CONTROL_IDLE] = "idle",     [CONTROL_STARTING] = "starting", [CONTROL_SERVING] = "serving",
-        [CONTROL_ENDING] = "ending", [CONTROL_DRAINING] = "draining",
+        [CONTROL_ENDING] = "ending", [CONTROL_DRAINING] = "draining", [CONTROL_DOWN] = "down",
 };
 static const char *const engines[IPC_ENGINES] = {
         [IPC_ENGINE_AUTO] = "auto",

@@ -160,8 +160,10 @@ static int show_device(struct showing *to, struct brokers *brokers, const struct
         int r;
 
         show_text(to, "name", said->name);
-        show_text(to, "type", name_of_type(said->type));
         show_text(to, "state", name_of_state(said->state));
+        if (said->state == CONTROL_DOWN)
+                return 0;
+        show_text(to, "type", name_of_type(said->type));
         show_text(to, "vm", said->vm);
         r = show_places(to, brokers, device);
         if (r == 0)

@@ -107,6 +107,26 @@ START_TEST(two_devices_are_two_lines)
 }
 END_TEST
 
+/* A device whose disk is missing is listed, and costs the other one nothing. */
+START_TEST(who_is_down_is_listed)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct ctl_said said;
+        int status, ms;
+
+        OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+        ck_assert_int_eq(unlink(rig.other_disk), 0);
+        rig_start_again(&rig);
+        CTL(&rig, &said, "list");
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, "b                    -      down");
+        CTL(&rig, &said, "show", "b");
+        ctl_expect(&said, 0);
+        CTL(&rig, &said, "inspect");
+        ctl_expect(&said, geteuid() != 0 ? 5 : getenv("SANITIZED") ? 1 : 0);
+}
+END_TEST
+
 START_TEST(mistakes_have_their_statuses)
 {
         RIG(rig);
@@ -247,6 +267,7 @@ int main(void)
         tcase_add_loop_test(all, it_lists_idle_and_serving, 0, ARRAY_SIZE(engines));
         tcase_add_test(all, it_shows_the_config_in_force);
         tcase_add_test(all, two_devices_are_two_lines);
+        tcase_add_test(all, who_is_down_is_listed);
         tcase_add_test(all, mistakes_have_their_statuses);
         if (geteuid() == 0)
                 tcase_add_test(all, only_root_and_the_group_may_ask);

@@ -120,14 +120,24 @@ START_TEST(a_missing_name_costs_its_own_device)
 {
         struct stand s = stand_make();
         char *argv[] = { "systemd-socket-activate", "-l", s.socket[0], "-l", s.socket[1], "--fdname=a:x",
-                         getenv("VHOST_BROKER"), "--config", s.conf, "--run-dir", "/nowhere", NULL };
+                         getenv("VHOST_BROKER"), "--config", s.conf, "--run-dir", s.dir, NULL };
+        char taken[64], lock[64], control[64];
         int status, ms;
 
+        /* Where its own socket would be, there is something else. */
+        snprintf(taken, sizeof(taken), "%s/b.sock", s.dir);
+        snprintf(lock, sizeof(lock), "%s/uids.lock", s.dir);
+        snprintf(control, sizeof(control), "%s/control.sock", s.dir);
+        ck_assert_int_eq(mkdir(taken, 0755), 0);
         OK(prog_start(argv, &s.prog));
         ck_assert_uint_eq(capacity_of(s.socket[0]), (1 << 20) / 512);
-        OK(prog_log_wait(&s.prog, 0, "/nowhere/b.sock", FE_TIMEOUT_MS));
+        OK(prog_log_wait(&s.prog, 0, "/b.sock", FE_TIMEOUT_MS));
         OK(prog_log_wait(&s.prog, 0, "b: the device is down", FE_TIMEOUT_MS));
+        ck_assert_int_eq(access(control, F_OK), 0); /* the default place */
         OK(prog_stop(&s.prog, 2 * RIG_STOP_MS, &status, &ms));
+        rmdir(taken);
+        unlink(lock);
+        unlink(control);
         stand_drop(&s);
 }
 END_TEST
@@ -143,7 +153,7 @@ START_TEST(a_broken_device_is_down_alone)
 {
         struct stand s = stand_make();
         char *argv[] = { "systemd-socket-activate", "-E", "NOTIFY_SOCKET", "-l", s.socket[0], "-l", s.socket[1],
-                         "--fdname=a:b", getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+                         "--fdname=a:b", getenv("VHOST_BROKER"), "--config", s.conf, "--control-socket=none", NULL };
         struct fe_device device, refused;
         int status, ms;
 
@@ -167,7 +177,7 @@ END_TEST
 START_TEST(with_no_sound_device_it_does_not_start)
 {
         struct stand s = stand_make();
-        char *argv[] = { getenv("VHOST_BROKER"), "--config", s.conf, NULL };
+        char *argv[] = { getenv("VHOST_BROKER"), "--config", s.conf, "--control-socket=none", NULL };
         int status = 0;
 
         for (int i = 0; i < 2; i++)
