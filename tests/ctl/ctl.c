@@ -155,6 +155,26 @@ START_TEST(mistakes_have_their_statuses)
 }
 END_TEST
 
+START_TEST(systemd_may_pass_the_socket)
+{
+        char passed[RIG_PATH_MAX], option[RIG_PATH_MAX + 32];
+        char *argv[] = { "systemd-socket-activate", "--seqpacket", "-l", passed, "--fdname=control",
+                         getenv("VHOST_BROKER"), "--type=rng", option, NULL };
+        struct ctl_said said;
+        struct prog prog;
+        int status, ms;
+
+        snprintf(passed, sizeof(passed), "%s/passed", getenv("RIG_DIR"));
+        snprintf(option, sizeof(option), "--socket-path=%s/rng", getenv("RIG_DIR"));
+        OK(prog_start(argv, &prog));
+        OK(prog_log_wait(&prog, 0, "Listening on", FE_TIMEOUT_MS));
+        ctl_run(passed, &said, (const char *const[]){ "list", NULL });
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, "\nrng                  rng    idle");
+        OK(prog_stop(&prog, 2 * RIG_STOP_MS, &status, &ms));
+}
+END_TEST
+
 /* Runs vhostctl as another user and group; its exit status. */
 static int as_other(const struct rig *rig, uid_t uid, gid_t gid, const char *command)
 {
@@ -269,6 +289,7 @@ int main(void)
         tcase_add_test(all, two_devices_are_two_lines);
         tcase_add_test(all, who_is_down_is_listed);
         tcase_add_test(all, mistakes_have_their_statuses);
+        tcase_add_test(all, systemd_may_pass_the_socket);
         if (geteuid() == 0)
                 tcase_add_test(all, only_root_and_the_group_may_ask);
         suite_add_tcase(suite, all);
