@@ -167,6 +167,8 @@ static void from_broker(struct session *s)
         if (r == -EAGAIN)
                 return;
         if (r == -ENODATA) {
+                if (fd_has(&s->link.channel)) /* a worker that has ended is why; it may have said more */
+                        link_receive(s);
                 session_end(s, SESSION_LEFT, "the broker asks to end");
                 return;
         }
