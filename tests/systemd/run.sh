@@ -15,7 +15,7 @@ make_initrd() {
         mkdir -p "$root/build/tests"
         DESTDIR=$root/build meson install -C "$build" --no-rebuild --quiet >"$tmp/install.log" 2>&1 || give_up "meson install failed"
         find "$root/build" -name man -prune -exec rm -r {} +
-        cp "$here/channel" "$here/inside" "$here/checks" "$client" "$root/build/tests/"
+        cp "$here/channel" "$here/inside" "$here/checks" "$here/bare" "$client" "$with_fault" "$root/build/tests/"
         cp "$here/init" "$root/init"
         for file in "$root"/build/tests/*; do
                 case $(head -c 4 "$file") in *ELF) strip "$file" ;; esac
@@ -25,6 +25,7 @@ make_initrd() {
 
 # boot ID KERNEL-OPTIONS: with the disk, of which nothing is kept, and a second one for a device.
 boot() {
+        local started=$SECONDS
         truncate -s 4M "$tmp/$1.second"
         guest_launch "$1" qemu-system-x86_64 -nodefaults -no-user-config -display none -machine pc -accel tcg -cpu max -smp 2 \
                 -m 768M -chardev file,id=console,path="$tmp/$1.console.log" -serial chardev:console \
@@ -32,6 +33,13 @@ boot() {
                 -initrd "$tmp/initrd.cpio" -drive file="$tree",format=raw,if=virtio,snapshot=on \
                 -drive file="$tmp/$1.second",format=raw,if=virtio \
                 -append "console=ttyS0 panic=-1 mitigations=off random.trust_cpu=on systemd.show_status=0 $2"
+        say "booted in $((SECONDS - started)) s"
+}
+
+switch_off() {
+        guest_ask "$1" 'sync; systemctl poweroff -ff'
+        gone "${guest_pid[$1]}" 30 || give_up "guest $1 does not switch off"
+        guest_forget "$1"
 }
 
 # inside ID SECTION: runs that part of the tests and counts what it says.
@@ -44,18 +52,24 @@ inside() {
         say "$2: $((SECONDS - started)) s"
 }
 
-sections=(boot instance restart watchdog stop host users device)
+sections=(layout instance restart watchdog stop users block apparmor host kernel)
+others=(lsm)
 [ $# -le 3 ] || sections=("${@:4}")
+[ $# -le 3 ] || others=()
 e2e_begin
 tree=$("$here/tree.sh")
 make_initrd
-started=$SECONDS
+
 boot g ""
-say "booted in $((SECONDS - started)) s"
 for section in "${sections[@]}"; do
         inside g "$section"
 done
-guest_ask g 'sync; systemctl poweroff -ff'
-gone "${guest_pid[g]}" 30 || give_up 'the guest does not switch off'
-guest_forget g
+switch_off g
+
+# What an option of the kernel is needed for.
+for section in "${others[@]}"; do
+        boot bare "next=/tests/bare lsm=yama"
+        inside bare "$section"
+        switch_off bare
+done
 e2e_end
