@@ -8,7 +8,7 @@ VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
 E2E_TIMEOUT=${E2E_TIMEOUT:-300}         # seconds for any one wait; a guest without KVM is slow
 readonly E2E_SKIP=77
 
-declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command
+declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command monitor_in monitor_out
 failed=0 passed=0 tmp='' guest_dir=''
 
 say() { echo "# $*"; }
@@ -64,6 +64,7 @@ e2e_cleanup() {
                 gone "${backend_pid[$id]}" 5 || kill -KILL "${backend_pid[$id]}" 2>/dev/null || true
         done
         wait 2>/dev/null
+        [ "$(type -t e2e_undo)" != function ] || e2e_undo       # what the test has changed of the host
         if [ -n "${E2E_KEEP:-}" ]; then say "kept: $tmp"; else rm -rf "$tmp"; fi
         exit "$status"
 }
@@ -270,3 +271,31 @@ guest_off() {
 }
 
 guest_kill() { guest_forget "$1"; }
+
+# A guest's monitor (QMP): monitor_make ID before it starts, with the QEMU options that monitor ID prints.
+monitor_make() {
+        local in out
+        rm -f "$tmp/$1.monitor.in" "$tmp/$1.monitor.out"
+        mkfifo "$tmp/$1.monitor.in" "$tmp/$1.monitor.out"
+        exec {in}<>"$tmp/$1.monitor.in" {out}<>"$tmp/$1.monitor.out"
+        monitor_in[$1]=$in monitor_out[$1]=$out
+}
+monitor() { echo "-chardev pipe,id=monitor,path=$tmp/$1.monitor -mon chardev=monitor,mode=control"; }
+monitor_send() { echo "$2" >&"${monitor_in[$1]}"; }
+
+# monitor_wait ID TEXT: reads until a line has the text; gives up on an error or a failed migration.
+monitor_wait() {
+        local line deadline=$((SECONDS + E2E_TIMEOUT))
+        while IFS= read -r -t $((deadline > SECONDS ? deadline - SECONDS : 1)) line <&"${monitor_out[$1]}"; do
+                case $line in
+                *"$2"*) return 0 ;;
+                *'"error"'* | *'"status": "failed"'*) give_up "$1: $line" ;;
+                esac
+        done
+        give_up "$1: the monitor does not say $2"
+}
+
+monitor_close() {
+        local in=${monitor_in[$1]} out=${monitor_out[$1]}
+        exec {in}>&- {out}>&-
+}

@@ -11,41 +11,16 @@ rounds=${1:-1}          # of there and back
 backend_block left "$image" --set Block.Locking=off
 backend_block right "$image" --set Block.Locking=off
 
-declare -A monitor_in monitor_out
-
 # guest_at SIDE [-incoming ADDRESS]: the virtual machine, with a monitor.
 guest_at() {
-        local side=$1 in out
+        local side=$1
         shift
-        rm -f "$tmp/$side.monitor.in" "$tmp/$side.monitor.out"
-        mkfifo "$tmp/$side.monitor.in" "$tmp/$side.monitor.out"
-        exec {in}<>"$tmp/$side.monitor.in" {out}<>"$tmp/$side.monitor.out"
-        monitor_in[$side]=$in monitor_out[$side]=$out
+        monitor_make "$side"
         # shellcheck disable=SC2046
-        guest_start "$side" 2 fio $(disk "$side" 2) -chardev pipe,id=monitor,path="$tmp/$side.monitor" \
-                -mon chardev=monitor,mode=control "$@"
+        guest_start "$side" 2 fio $(disk "$side" 2) $(monitor "$side") "$@"
         monitor_send "$side" '{"execute":"qmp_capabilities"}'
         monitor_send "$side" '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}'
         monitor_send "$side" '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1000000000}}'
-}
-
-monitor_send() { echo "$2" >&"${monitor_in[$1]}"; }
-
-# monitor_wait SIDE TEXT: reads until a line has the text; gives up on an error or a failed migration.
-monitor_wait() {
-        local line deadline=$((SECONDS + E2E_TIMEOUT))
-        while IFS= read -r -t $((deadline > SECONDS ? deadline - SECONDS : 1)) line <&"${monitor_out[$1]}"; do
-                case $line in
-                *"$2"*) return 0 ;;
-                *'"error"'* | *'"status": "failed"'*) give_up "$1: $line" ;;
-                esac
-        done
-        give_up "$1: the monitor does not say $2"
-}
-
-monitor_close() {
-        local in=${monitor_in[$1]} out=${monitor_out[$1]}
-        exec {in}>&- {out}>&-
 }
 
 # move FROM TO: migrates, ends the source, and makes the guest's next command go to the other side.
