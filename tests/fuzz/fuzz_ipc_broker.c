@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct broker_log log = { .log = { .sink = hear, .most = LOG_LEVEL_DEBUG } };
         struct host host = { .log = &log.log };
         struct serving serving = {
-                .host = &host, .log = &log, .id = 1,
+                .host = &host, .log = &log, .id = 1, .lines_per_s = 20,
                 .child = { { .pidfd = FD_NONE }, { .pidfd = FD_NONE } },
                 .peer = { .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP },
         };
