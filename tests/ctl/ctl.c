@@ -123,7 +123,7 @@ START_TEST(who_is_down_is_listed)
         CTL(&rig, &said, "show", "b");
         ctl_expect(&said, 0);
         CTL(&rig, &said, "inspect");
-        ctl_expect(&said, geteuid() != 0 ? 5 : getenv("SANITIZED") ? 1 : 0);
+        ctl_expect(&said, geteuid() == 0 ? 0 : 5); /* only a broker is there: nothing of it depends on the build */
 }
 END_TEST
 
