@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, QUEUES = 2 };
@@ -97,7 +98,7 @@ static int start_vring(struct fe_device *d, unsigned index)
         int r = fe_set_vring_num(conn, index, v->size);
 
         if (!r)
-                r = fe_set_vring_base(conn, index, 0);
+                r = fe_set_vring_base(conn, index, drv_base(v));
         if (!r)
                 r = fe_set_vring_addr(conn, &addr);
         if (!r)
@@ -109,7 +110,7 @@ static int start_vring(struct fe_device *d, unsigned index)
         return r ? r : fe_set_vring_enable(conn, index, true);
 }
 
-static struct behind behind(const struct rig *rig)
+static struct behind behind_with(const struct rig *rig, uint64_t features)
 {
         struct behind b = { .d = { .inflight_fd = FD_NONE } };
         struct fe_device *d = &b.d;
@@ -117,13 +118,13 @@ static struct behind behind(const struct rig *rig)
         d->options = (struct fe_options){ .queues = QUEUES, .queue_size = 128, .mem_bytes = 32 << 20, .mem_gpa = 1 << 20,
                                           .protocol_features = ~UINT64_C(0) };
         d->options.features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
-                              VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) |
-                              VIRTIO_BIT(VU_F_PROTOCOL_FEATURES);
+                              VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) | features |
+                              (rig_packed() ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0);
         OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &d->conn));
         d->mem = calloc(1, sizeof(*d->mem));
         ck_assert_ptr_nonnull(d->mem);
         OK(fe_device_negotiate(d));
-        ck_assert(d->features & VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM));
+        ck_assert_uint_eq(d->features, d->options.features);
         OK(fe_set_backend_req_fd(&d->conn, &b.channel));
         OK(fe_device_memory(d));
         OK(fe_device_vrings(d));
@@ -132,6 +133,13 @@ static struct behind behind(const struct rig *rig)
         for (unsigned i = 0; i < QUEUES; i++)
                 OK(start_vring(d, i));
         return b;
+}
+
+#define EVENT_AND_TABLES (VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC))
+
+static struct behind behind(const struct rig *rig)
+{
+        return behind_with(rig, EVENT_AND_TABLES);
 }
 
 static void leave(struct behind *b)
@@ -172,14 +180,25 @@ static void check_read(struct behind *b, const struct rig *rig, struct drv_blk *
         ck_assert_mem_eq(run(b, blk, VIRTIO_BLK_T_IN, sector, n)->data.at, want, n);
 }
 
+/* What a driver may ack besides; both formats of rings by RIG_RING. */
+static const uint64_t combinations[] = {
+        0,
+        VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC),
+        VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_IN_ORDER),
+        EVENT_AND_TABLES | VIRTIO_BIT(VIRTIO_F_IN_ORDER),
+        EVENT_AND_TABLES,
+};
+
 START_TEST(reads_and_writes)
 {
-        RIG_WITH(rig, .engine = _i ? "sync" : "uring", .set = { "device.iommu=yes" });
-        struct behind b = behind(&rig);
+        RIG_WITH(rig, .engine = _i % 2 ? "sync" : "uring", .set = { "device.iommu=yes" });
+        uint64_t features = combinations[_i / 2];
+        struct behind b = behind_with(&rig, features);
         struct drv_blk blk = rig_blk(&b.d, 0);
         unsigned misses;
 
-        blk.how = DRV_INDIRECT;
+        if (features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC))
+                blk.how = _i % 4 < 2 ? DRV_INDIRECT : DRV_TAIL_INDIRECT;
         for (unsigned i = 0; i < 60; i++) {
                 uint32_t n = 512 + i % 16 * PAGE;
 
@@ -203,10 +222,11 @@ START_TEST(a_miss_stalls_its_vring_only)
         struct behind b = behind(&rig);
         struct drv_blk blk = rig_blk(&b.d, 0), other = rig_blk(&b.d, 1);
         struct drv_blk_req *req;
-        uint32_t base;
+        uint32_t base, before;
 
         check_read(&b, &rig, &blk, 0, 512);
         check_read(&b, &rig, &other, 0, 512);
+        before = drv_base(blk.vring);
         req = &blk.slot[0];
         ck_assert_uint_eq(invalidate(&b, req->data.gpa, PAGE), 0);
         b.withheld = req->data.gpa;
@@ -222,10 +242,10 @@ START_TEST(a_miss_stalls_its_vring_only)
                 OK(drv_wait(blk.vring, fe_deadline(FE_TIMEOUT_MS)));
                 ck_assert_int_eq(drv_blk_reap(&blk, &req), 1);
                 OK(fe_get_vring_base(&b.d.conn, 0, &base));
-                ck_assert_uint_eq(base, 2);
+                ck_assert_uint_eq(base, drv_base(blk.vring));
         } else { /* stopped instead: it was not taken */
                 OK(fe_get_vring_base(&b.d.conn, 0, &base));
-                ck_assert_uint_eq(base, 1);
+                ck_assert_uint_eq(base, before);
         }
         drv_blk_done(&blk);
         drv_blk_done(&other);
@@ -329,6 +349,78 @@ START_TEST(refused)
 }
 END_TEST
 
+enum { LOG_BYTES = (SHIFT >> 15) + (64 << 20 >> 15) };
+
+/* Takes a bit away. */
+static bool take(uint8_t *log, uint64_t gpa)
+{
+        uint8_t bit = (uint8_t) (1 << gpa / PAGE % 8);
+
+        return __atomic_fetch_and(&log[gpa / PAGE / 8], (uint8_t) ~bit, __ATOMIC_SEQ_CST) & bit;
+}
+
+/* The bits of the first 64 MiB, of iovas and of what they stand for: nobody writes elsewhere. */
+static unsigned count(const uint8_t *log)
+{
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < 64 << 20 >> 15; i++)
+                n += (unsigned) __builtin_popcount(log[i]) + (unsigned) __builtin_popcount(log[(SHIFT >> 15) + i]);
+        return n;
+}
+
+static void begin_log(struct behind *b, int log)
+{
+        const struct drv_vring *v = b->d.vring[0];
+        const struct vu_vring_addr addr = { .index = 0, .desc = v->desc, .avail = v->driver, .used = v->device,
+                                            .flags = VU_VRING_F_LOG, .log = v->device };
+        const struct vu_log what = { .size = LOG_BYTES };
+        struct fe_reply reply;
+
+        OK(fe_send_flags(&b->d.conn, VU_SET_LOG_BASE, VU_VERSION, &what, sizeof(what), &log, 1));
+        OK(fe_recv_reply(&b->d.conn, VU_SET_LOG_BASE, &reply));
+        OK(fe_set_features(&b->d.conn, b->d.features | VIRTIO_BIT(VU_F_LOG_ALL)));
+        OK(fe_set_vring_addr(&b->d.conn, &addr));
+}
+
+/* The log knows no iova: what is noted is the page that it stood for (vhost-user, "Migration"). */
+START_TEST(logged_by_guest_address)
+{
+        RIG_WITH(rig, .engine = _i ? "sync" : "uring", .set = { "device.iommu=yes" });
+        struct behind b = behind(&rig);
+        struct drv_blk blk = rig_blk(&b.d, 0);
+        const struct drv_vring *v = b.d.vring[0];
+        uint64_t ring = rig_packed() ? v->desc : v->device;
+        AUTO_FD file = { memfd_create("log", MFD_CLOEXEC) };
+        struct drv_blk_req *req;
+        uint8_t *log;
+
+        ck_assert(fd_has(&file) && !ftruncate(file.num, LOG_BYTES));
+        log = mmap(NULL, LOG_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file.num, 0);
+        ck_assert_ptr_ne(log, MAP_FAILED);
+        check_read(&b, &rig, &blk, 0, 512);
+        begin_log(&b, file.num);
+        for (unsigned i = 0; i < 40; i++) {
+                uint32_t n = 512 + i % 16 * PAGE;
+
+                memset(log, 0, 64 << 20 >> 15);
+                memset(log + (SHIFT >> 15), 0, 64 << 20 >> 15);
+                req = run(&b, &blk, VIRTIO_BLK_T_IN, i, n);
+                for (uint64_t at = req->data.gpa; at < req->data.gpa + n; at += PAGE)
+                        ck_assert_msg(take(log, SHIFT + at), "page 0x%llx of request %u", (unsigned long long) at, i);
+                ck_assert(take(log, SHIFT + ring));
+                take(log, SHIFT + req->data.gpa + n - 1);
+                take(log, SHIFT + req->status.gpa);
+                take(log, SHIFT + v->device); /* the parts of a ring may share pages with one another */
+                take(log, SHIFT + v->device + 4 + 8 * 128);
+                ck_assert_uint_eq(count(log), 0);
+        }
+        munmap(log, LOG_BYTES);
+        drv_blk_done(&blk);
+        leave(&b);
+}
+END_TEST
+
 /* A worker that is told of everything before it asks. */
 START_TEST(told_ahead)
 {
@@ -368,7 +460,8 @@ int main(void)
 
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, not_offered_unasked);
-        tcase_add_loop_test(tcase, reads_and_writes, 0, 2);
+        tcase_add_loop_test(tcase, reads_and_writes, 0, 2 * ARRAY_SIZE(combinations));
+        tcase_add_loop_test(tcase, logged_by_guest_address, 0, 2);
         tcase_add_loop_test(tcase, a_miss_stalls_its_vring_only, 0, 2);
         tcase_add_loop_test(tcase, another_page_for_an_iova, 0, 3);
         tcase_add_loop_test(tcase, no_memory_behind_an_iova, 0, 2);
