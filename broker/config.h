@@ -31,6 +31,7 @@ enum config_key {
         CONFIG_VM,
         CONFIG_IOMMU,
         CONFIG_INBAND,
+        CONFIG_POSTCOPY,
         CONFIG_QUEUE_SIZE,
         CONFIG_PATH,
         CONFIG_READ_ONLY,
@@ -108,6 +109,7 @@ struct device_config {
         struct config_worker worker;
         bool iommu; /* offer ACCESS_PLATFORM: not every front-end that takes it speaks for an IOMMU */
         bool inband; /* offer INBAND_NOTIFICATIONS: QEMU 7.2 takes it and does not have it */
+        bool postcopy; /* offer PAGEFAULT: workers get a userfaultfd */
         uint32_t queue_size; /* entries of the largest vring */
         uint32_t may_lack; /* enum ipc_layer */
         struct config_limits limits;

@@ -42,6 +42,11 @@ static int set_inband(struct setting *s)
         return value_bool(s->value, &s->config->inband, &s->why);
 }
 
+static int set_postcopy(struct setting *s)
+{
+        return value_bool(s->value, &s->config->postcopy, &s->why);
+}
+
 static int set_queue_size(struct setting *s)
 {
         return value_number(s->value, 1, VRING_SIZE_MAX, &s->config->queue_size, &s->why);
@@ -235,6 +240,7 @@ const struct config_row config_rows[CONFIG_KEYS] = {
         [CONFIG_SOCKET] = { "Device",  "Socket",      set_socket      },
         [CONFIG_IOMMU] = { "Device",    "Iommu",       set_iommu       },
         [CONFIG_INBAND] = { "Device",  "InbandNotifications", set_inband },
+        [CONFIG_POSTCOPY] = { "Device",  "Postcopy",    set_postcopy    },
         [CONFIG_QUEUE_SIZE] = { "Device",  "QueueSize",   set_queue_size  },
         [CONFIG_CONNECT] = { "Device",  "Connect",     set_connect     },
         [CONFIG_ALLOW_USER] = { "Device",  "AllowUser",   set_allow_user  },

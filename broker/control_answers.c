@@ -59,6 +59,7 @@ static uint32_t flags_of(const struct device *device)
         return (config->block.read_only ? CONTROL_READ_ONLY : 0) | (config->block.direct ? CONTROL_DIRECT : 0) |
                (device->resource.block.discard ? CONTROL_DISCARD : 0) |
                (config->block.locking ? CONTROL_LOCKING : 0) | (config->iommu ? CONTROL_IOMMU : 0) |
+               (config->postcopy ? CONTROL_POSTCOPY : 0) |
                (config->worker.pinned ? CONTROL_PINNED : 0) | (disk ? CONTROL_HAS_DISK : 0) |
                (disk && !device->resource.bytes ? CONTROL_BLOCK_DEVICE : 0) |
                (config->connect ? CONTROL_CONNECTS : 0) | (fd_has(&device->held) ? CONTROL_WAITED_FOR : 0) |

@@ -193,7 +193,8 @@ static int load_and_run(struct options *options, struct log *log)
 
 static int print_type(const struct device_config *device, const struct log *log)
 {
-        int r = policy_print(stdout, device ? device->type : NULL, device ? device->block.engine : IPC_ENGINE_AUTO);
+        int r = policy_print(stdout, device ? device->type : NULL, device ? device->block.engine : IPC_ENGINE_AUTO,
+                             device && device->postcopy);
 
         if (r < 0)
                 log_error(log, "--print-policy: standard output: %s", log_errno(r));

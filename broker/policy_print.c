@@ -45,6 +45,8 @@ static void print_place(FILE *out, const struct policy_profile *profile)
         for (size_t i = 0; i < policy_n_devices; i++)
                 if (policy_devices[i]->id == profile->device)
                         fprintf(out, " of a %s device, once it serves", policy_devices[i]->type);
+        if (profile->postcopy)
+                fprintf(out, ", with Postcopy=yes");
         if (profile->engine)
                 fprintf(out, ", engine %s", engines[profile->engine]);
         if (profile->program == POLICY_BROKER)
@@ -65,18 +67,21 @@ static void print_profile(FILE *out, size_t i)
         fprintf(out, "\n");
 }
 
-static bool applies(const struct policy_profile *profile, const struct policy_device *type, enum ipc_engine engine)
+static bool applies(const struct policy_profile *profile, const struct policy_device *type, enum ipc_engine engine,
+                    bool postcopy)
 {
         if (!type)
                 return true;
+        if (profile->program == POLICY_WORKER && profile->postcopy != postcopy)
+                return false;
         return profile->program != POLICY_BROKER && (!profile->device || profile->device == type->id) &&
                (!profile->engine || engine == IPC_ENGINE_AUTO || profile->engine == engine);
 }
 
-int policy_print(FILE *out, const struct policy_device *type, enum ipc_engine engine)
+int policy_print(FILE *out, const struct policy_device *type, enum ipc_engine engine, bool postcopy)
 {
         for (size_t i = 0; i < policy_n_profiles; i++)
-                if (applies(&policy_profiles[i], type, engine))
+                if (applies(&policy_profiles[i], type, engine, postcopy))
                         print_profile(out, i);
         return fflush(out) == 0 && !ferror(out) ? 0 : -EIO;
 }

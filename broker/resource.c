@@ -206,9 +206,24 @@ static void null_block(const struct config_block *config, struct ipc_block *bloc
         block->discard = config->discard && !config->read_only;
 }
 
+/* The kernel lets only who can open this file see the faults of kernel code, and ours are such. */
+static int open_userfault(const struct device_config *config, const struct log *log, struct fd *ret_userfault)
+{
+        static const char path[] = "/dev/userfaultfd";
+        const char *where = config->where[CONFIG_POSTCOPY];
+        const struct report report = { log, where ? where : "", path };
+        struct fd userfault = { open(path, O_RDWR | O_CLOEXEC) };
+
+        if (!fd_has(&userfault))
+                return fail(&report, -errno, "Postcopy=yes needs to open it: %s%s", log_errno(errno),
+                            errno == ENOENT ? " (Linux 6.1 and later have it)" : "");
+        *ret_userfault = userfault;
+        return 0;
+}
+
 int resource_open(const struct device_config *config, const struct log *log, struct resource *ret_resource)
 {
-        struct resource resource = { .disk = FD_NONE };
+        struct resource resource = { .disk = FD_NONE, .userfault = FD_NONE };
         const char *where = config->where[CONFIG_PATH];
         const struct report report = { log, where ? where : "", config->block.path };
         struct ipc_block *block = &resource.block;
@@ -223,8 +238,12 @@ int resource_open(const struct device_config *config, const struct log *log, str
                 else
                         r = open_block(&report, &config->block, &resource);
         }
+        if (r == 0 && config->postcopy)
+                r = open_userfault(config, log, &resource.userfault);
         if (r == 0)
                 *ret_resource = resource;
+        else
+                resource_done(&resource);
         return r;
 }
 
@@ -253,4 +272,5 @@ int resource_measure(struct resource *resource)
 void resource_done(struct resource *resource)
 {
         fd_close(&resource->disk);
+        fd_close(&resource->userfault);
 }

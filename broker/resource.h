@@ -8,6 +8,7 @@
 
 struct resource {
         struct fd disk;         /* FD_NONE: the device has none (rng, Engine=null) */
+        struct fd userfault;    /* /dev/userfaultfd; FD_NONE: no Postcopy=yes */
         struct ipc_block block; /* zeroed if it is no block device */
         int flags;              /* status flags of the open file, as they must be for every worker */
         uint64_t bytes;         /* size of a regular file; 0: the disk is none */

@@ -53,8 +53,8 @@ uint64_t serving_offered(const struct device_config *config)
 
 uint64_t serving_protocol_offered(const struct device_config *config)
 {
-        return config->inband ? config->type->protocol_features
-                              : config->type->protocol_features & ~VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS);
+        return config->type->protocol_features & ~(config->inband ? 0 : VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS)) &
+               ~(config->postcopy ? 0 : VIRTIO_BIT(VU_PF_PAGEFAULT));
 }
 
 uint32_t serving_queues(const struct device_config *config)
@@ -72,20 +72,26 @@ static int send_device(struct serving *serving, const struct birth *birth, const
                 .threads = config->worker.threads,
                 .poll_max_us = config->worker.poll_max_us,
                 .queue_size = config->queue_size,
+                .postcopy = config->postcopy,
                 .features = serving_offered(config),
                 .may_lack = config->may_lack,
                 .lacks = serving->host->privilege.lacks,
                 .block = resource->block,
         };
-        int fds[] = { fence_write.num, resource->disk.num };
+        int fds[3] = { fence_write.num };
+        unsigned n_fds = 1;
         int r = 0;
+
+        if (fd_has(&resource->disk))
+                fds[n_fds++] = resource->disk.num;
+        if (config->postcopy)
+                fds[n_fds++] = resource->userfault.num;
 
         /* All workers share one open file: the next one must not find what the last one made of its flags. */
         if (fd_has(&resource->disk) && fcntl(resource->disk.num, F_SETFL, resource->flags) < 0)
                 r = -errno;
         if (r == 0)
-                r = packet_send(birth->session_channel.num, IPC_DEVICE, 0, &device, sizeof(device), fds,
-                                fd_has(&resource->disk) ? 2 : 1);
+                r = packet_send(birth->session_channel.num, IPC_DEVICE, 0, &device, sizeof(device), fds, n_fds);
 
         fd_close(&fence_write);
         return r;

@@ -85,7 +85,8 @@ enum control_flag {
         CONTROL_CONNECTS = 1 << 8,     /* comes to a front-end that listens */
         CONTROL_WAITED_FOR = 1 << 9,   /* a connection waits for the device to become free */
         CONTROL_ANY_USER = 1 << 10,    /* whoever the socket's file lets in */
-        CONTROL_FLAGS_ALL = (1 << 11) - 1,
+        CONTROL_POSTCOPY = 1 << 11,
+        CONTROL_FLAGS_ALL = (1 << 12) - 1,
 };
 
 enum { CONTROL_SESSION, CONTROL_WORKER, CONTROL_CHILDREN };

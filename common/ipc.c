@@ -13,7 +13,7 @@
 
 static const struct ipc_rule rules[] = {
         /*                     name             size                         fds                      way                    stages              once */
-        [IPC_DEVICE]       = { "DEVICE",       FIXED(struct ipc_device),       1, 2,                    IPC_BROKER_TO_WORKER,  IPC_NEW,          NEVER_AGAIN },
+        [IPC_DEVICE]       = { "DEVICE",       FIXED(struct ipc_device),       1, 3,                    IPC_BROKER_TO_WORKER,  IPC_NEW,          NEVER_AGAIN },
 
         [IPC_FEATURES]     = { "FEATURES",     FIXED(struct ipc_features),     0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_MEM_TABLE]    = { "MEM_TABLE",    FIXED(struct ipc_mem_table),    0, VU_TABLE_REGIONS_MAX, IPC_SESSION_TO_WORKER, IPC_UP,           false },
@@ -33,6 +33,7 @@ static const struct ipc_rule rules[] = {
         [IPC_STATE_CHECK]  = { "STATE_CHECK",  0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_RESET]        = { "RESET",        0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_RESIZE]       = { "RESIZE",       FIXED(struct ipc_resize),       0, 0,                    RESIZE_WAYS,           IPC_UP,           false },
+        [IPC_POSTCOPY]     = { "POSTCOPY",     FIXED(struct ipc_postcopy),     0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_PING]         = { "PING",         0, 0,                           0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
 
         [IPC_READY]        = { "READY",        FIXED(struct ipc_ready),        0, 0,                    IPC_WORKER_TO_SESSION, IPC_NEW,          NEVER_AGAIN },
@@ -41,6 +42,7 @@ static const struct ipc_rule rules[] = {
         [IPC_VRING_BROKEN] = { "VRING_BROKEN", FIXED(struct ipc_vring_broken), 0, 0,                    IPC_WORKER_TO_SESSION, IPC_UP,           false },
         [IPC_IOTLB_MISS]   = { "IOTLB_MISS",   FIXED(struct ipc_iotlb_miss),   0, 0,                    IPC_WORKER_TO_SESSION, IPC_UP,           false },
         [IPC_WORKER_LOG]   = { "WORKER_LOG",   IPC_LOG_LEAST, sizeof(struct ipc_log), 0, 0,             IPC_WORKER_TO_SESSION, IPC_NEW | IPC_UP, false },
+        [IPC_USERFAULT]    = { "USERFAULT",    0, 0,                           1, 1,                    IPC_WORKER_TO_SESSION, IPC_UP,           NEVER_AGAIN },
 
         [IPC_CONNECTION]   = { "CONNECTION",   FIXED(struct ipc_connection),   2, 2,                    IPC_BROKER_TO_SESSION, IPC_NEW,          NEVER_AGAIN },
         [IPC_WORKER]       = { "WORKER",       0, 0,                           1, 1,                    IPC_BROKER_TO_SESSION, IPC_UP,           false },

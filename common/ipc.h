@@ -41,6 +41,7 @@ enum ipc_type {
         IPC_STATE_CHECK,
         IPC_RESET,
         IPC_RESIZE, /* broker -> session as well */
+        IPC_POSTCOPY,
         IPC_PING,
 
         /* worker -> session */
@@ -50,6 +51,7 @@ enum ipc_type {
         IPC_VRING_BROKEN,
         IPC_IOTLB_MISS,
         IPC_WORKER_LOG,
+        IPC_USERFAULT,
 
         /* broker -> session */
         IPC_CONNECTION,
@@ -115,7 +117,7 @@ enum ipc_layer {
         IPC_LAYER_MDWE = 1 << 3, /* memory-deny-write-execute by prctl */
 };
 
-/* fds: [0] write end of the fence pipe, [1] the device's resource (block: the disk), if it has one. */
+/* fds: write end of the fence pipe; the device's resource (block: the disk), if it has one; /dev/userfaultfd, if postcopy. */
 struct ipc_device {
         uint32_t device; /* virtio device id */
         uint32_t queues; /* vrings offered */
@@ -125,7 +127,7 @@ struct ipc_device {
         uint32_t may_lack; /* enum ipc_layer */
         uint32_t lacks;    /* enum ipc_layer: what the broker already knows to be missing */
         uint32_t queue_size; /* entries of the largest vring, 1..VRING_SIZE_MAX */
-        uint32_t reserved;
+        uint32_t postcopy;   /* 1: make a userfaultfd */
         struct ipc_block {
                 uint32_t engine;     /* enum ipc_engine */
                 uint32_t block_size; /* logical block, bytes, power of two 512..4096 */
@@ -256,6 +258,19 @@ struct ipc_resize { /* a successful one is preceded by CONFIG with the new space
         uint64_t capacity; /* bytes, multiple of the block size, not 0 */
 };
 
+enum ipc_postcopy_step {
+        IPC_POSTCOPY_ADVISE, /* a successful one is preceded by USERFAULT */
+        IPC_POSTCOPY_LISTEN, /* before there is any region */
+        IPC_POSTCOPY_WHERE,  /* ANSWER.value: where the region of a slot lies in the worker */
+        IPC_POSTCOPY_REGISTER, /* what the regions lack from now on, the front-end brings; vrings may start */
+        IPC_POSTCOPY_END,
+};
+
+struct ipc_postcopy {
+        uint32_t step; /* enum ipc_postcopy_step */
+        uint32_t slot;
+};
+
 /* RESET stops and disables all vrings, forgets features and returns the device to its first state; memory stays. */
 
 /* --- worker -> session ----------------------------------------------------------------------------------------- */
@@ -301,6 +316,8 @@ struct ipc_log { /* IPC_WORKER_LOG and IPC_LOG; the body ends after the text's N
 };
 
 enum { IPC_LOG_LEAST = 9 }; /* bytes: the two numbers and a NUL */
+
+/* USERFAULT: fds: [0] the worker's userfaultfd; the only packet upward with a descriptor. */
 
 /* --- broker -> session ----------------------------------------------------------------------------------------- */
 

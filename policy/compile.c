@@ -152,8 +152,8 @@ static void print_filters(const struct draft *drafts, const char *program)
                 const struct policy_profile *p = &policy_profiles[i];
 
                 if (is_of(p, program))
-                        printf("        { \"%s\", %d, %d, %u, %u, %u, sizeof(%s) / sizeof(%s[0]), %s },\n", p->name,
-                               (int) p->program, (int) p->stage, p->device, p->engine, drafts[i].calls, p->name,
+                        printf("        { \"%s\", %d, %d, %u, %u, %d, %u, sizeof(%s) / sizeof(%s[0]), %s },\n", p->name,
+                               (int) p->program, (int) p->stage, p->device, p->engine, p->postcopy, drafts[i].calls, p->name,
                                p->name, p->name);
         }
         printf("};\nconst size_t policy_n_filters = sizeof(policy_filters) / sizeof(policy_filters[0]);\n");

@@ -10,14 +10,22 @@
 #define BLOCK VIRTIO_ID_BLOCK
 #define RNG VIRTIO_ID_RNG
 
+#define SETUP policy_worker_setup, policy_worker_run, policy_uring_setup, policy_sync_setup
+
 const struct policy_profile policy_profiles[] = {
         { "broker_run",           POLICY_BROKER,  POLICY_RUN,   0,     0,                { policy_broker_run, policy_broker_stage } },
         { "session_run",          POLICY_SESSION, POLICY_RUN,   0,     0,                { policy_session_run } },
-        { "worker_setup",         POLICY_WORKER,  POLICY_SETUP, 0,     0,                { policy_worker_setup, policy_worker_run, policy_uring_setup, policy_sync_setup } },
+        { "worker_setup",         POLICY_WORKER,  POLICY_SETUP, 0,     0,                { SETUP } },
         { "worker_run_blk_uring", POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_URING, { policy_worker_run, policy_uring_run } },
         { "worker_run_blk_sync",  POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_SYNC,  { policy_worker_run, policy_sync_run } },
         { "worker_run_blk_null",  POLICY_WORKER,  POLICY_RUN,   BLOCK, IPC_ENGINE_NULL,  { policy_worker_run } },
         { "worker_run_rng",       POLICY_WORKER,  POLICY_RUN,   RNG,   0,                { policy_worker_run, policy_rng_run } },
+
+        { "worker_setup_postcopy",         POLICY_WORKER, POLICY_SETUP, 0,     0,                { SETUP, policy_postcopy_setup }, true },
+        { "worker_run_blk_uring_postcopy", POLICY_WORKER, POLICY_RUN,   BLOCK, IPC_ENGINE_URING, { policy_worker_run, policy_uring_run, policy_postcopy_run }, true },
+        { "worker_run_blk_sync_postcopy",  POLICY_WORKER, POLICY_RUN,   BLOCK, IPC_ENGINE_SYNC,  { policy_worker_run, policy_sync_run, policy_postcopy_run }, true },
+        { "worker_run_blk_null_postcopy",  POLICY_WORKER, POLICY_RUN,   BLOCK, IPC_ENGINE_NULL,  { policy_worker_run, policy_postcopy_run }, true },
+        { "worker_run_rng_postcopy",       POLICY_WORKER, POLICY_RUN,   RNG,   0,                { policy_worker_run, policy_rng_run, policy_postcopy_run }, true },
 };
 const size_t policy_n_profiles = ARRAY_SIZE(policy_profiles);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,14 +30,15 @@ struct policy_call {
 enum policy_program { POLICY_BROKER, POLICY_SESSION, POLICY_WORKER };
 enum policy_stage { POLICY_SETUP, POLICY_RUN };
 
-/* One filter: the union of up to four tables. Any call outside kills the process. The broker's includes all others'. */
+/* One filter: the union of up to five tables. Any call outside kills the process. The broker's includes all others'. */
 struct policy_profile {
         const char *name; /* a C identifier */
         enum policy_program program;
         enum policy_stage stage;
         uint32_t device; /* virtio device id; 0: any */
         uint32_t engine; /* enum ipc_engine; 0: any */
-        const struct policy_call *calls[4];
+        const struct policy_call *calls[5];
+        bool postcopy; /* of a worker with Postcopy=yes */
 };
 
 extern const struct policy_profile policy_profiles[];
@@ -49,6 +51,7 @@ struct policy_filter {
         enum policy_stage stage;
         uint32_t device;
         uint32_t engine;
+        bool postcopy;
         unsigned calls; /* distinct system calls allowed */
         unsigned short n;
         const struct sock_filter *code;
@@ -123,6 +126,7 @@ extern const struct policy_call policy_worker_setup[], policy_worker_run[];
 extern const struct policy_call policy_uring_setup[], policy_uring_run[];
 extern const struct policy_call policy_sync_setup[], policy_sync_run[];
 extern const struct policy_call policy_rng_run[];
+extern const struct policy_call policy_postcopy_setup[], policy_postcopy_run[];
 extern const struct policy_call policy_sanitizer[]; /* empty in builds without sanitizers */
 
 /*

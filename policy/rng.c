@@ -16,7 +16,8 @@ const struct policy_device policy_rng = {
                              VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |
                              VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |
                              VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_STATUS) | VIRTIO_BIT(VU_PF_DEVICE_STATE) |
-                             VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT),
+                             VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT) |
+                             VIRTIO_BIT(VU_PF_PAGEFAULT),
         .queues_max = 1,
 };
 

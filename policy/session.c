@@ -5,7 +5,9 @@
 #include "policy.h"
 
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #define ALL_BITS UINT32_MAX
@@ -20,9 +22,10 @@ const struct policy_call policy_session_run[] = {
         { .name = "eventfd2", .who = "new_eventfd", .n = 1, .argument = { { 1, ALL_BITS, EFD_CLOEXEC | EFD_NONBLOCK } },
           .limit = "EFD_CLOEXEC and EFD_NONBLOCK" },
         { .name = "read", .who = "inband_step: eventfds of our own" },
+        { .name = "ioctl", .who = "is_userfaultfd", COMMAND(UFFDIO_WAKE) },
         { .name = "close", .who = "fd_close" },
         /* fstat(3) is one or the other, by version of the C library */
-        { .name = "fstat", .who = "memory_check_file, inflight_set, backend_set" },
+        { .name = "fstat", .who = "memory_check_file, inflight_set, backend_set, is_userfaultfd" },
         { .name = "newfstatat", .who = "the same", .n = 1, .argument = { { 3, ALL_BITS, AT_EMPTY_PATH } },
           .limit = "AT_EMPTY_PATH" },
         { .name = "fcntl", .who = "fd_nonblock", COMMAND(F_GETFL) },

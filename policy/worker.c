@@ -5,7 +5,9 @@
 #include "policy.h"
 
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #define NOT_EXECUTABLE 1, { { 2, PROT_EXEC, 0 } }, "prot without PROT_EXEC"
@@ -14,6 +16,7 @@
 /* A call may be a socket: no descriptor may leave through it. */
 #define CHANNEL 1, { { 0, UINT32_MAX, 0 } }, "descriptor 0, the channel"
 #define DONT_DUMP 1, { { 2, UINT32_MAX, MADV_DONTDUMP } }, "MADV_DONTDUMP"
+#define COMMAND(command) 1, { { 1, UINT32_MAX, command } }, #command
 #define THREADS 1, { { 0, CLONE_THREAD, CLONE_THREAD } }, "with CLONE_THREAD"
 
 /* Only until the run filter is loaded, on top of the rows below. */
@@ -49,5 +52,21 @@ const struct policy_call policy_worker_run[] = {
         { "madvise", "guest_mem.c: guest memory stays out of core dumps", DONT_DUMP },
         { "close", "fd.c: memory files after mapping, vrings' descriptors" },
         { "exit_group", "link.c, loop.c: the channel has hung up" },
+        { NULL },
+};
+
+/* With Postcopy=yes only. The run filter's rows are part of the setup filter: that one stays below it. */
+#define REGISTERS                                                                                                      \
+        { "ioctl", "postcopy.c: register_one", COMMAND(UFFDIO_REGISTER) }
+
+const struct policy_call policy_postcopy_setup[] = {
+        { "ioctl", "postcopy.c: postcopy_open", COMMAND(USERFAULTFD_IOC_NEW) },
+        { "ioctl", "postcopy.c: postcopy_open", COMMAND(UFFDIO_API) },
+        REGISTERS,
+        { NULL },
+};
+
+const struct policy_call policy_postcopy_run[] = {
+        REGISTERS,
         { NULL },
 };

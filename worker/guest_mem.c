@@ -174,6 +174,14 @@ bool guest_mem_has(const struct guest_mem *mem, uint32_t slot)
         return false;
 }
 
+uint64_t guest_mem_where(const struct guest_mem *mem, uint32_t slot)
+{
+        for (unsigned i = 0; i < mem->n; i++)
+                if (mem->region[i].slot == slot)
+                        return (uintptr_t) mem->region[i].mapped;
+        return 0;
+}
+
 int guest_mem_del(struct guest_mem *mem, uint32_t slot)
 {
         for (unsigned i = 0; i < mem->n; i++) {

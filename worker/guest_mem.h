@@ -40,6 +40,7 @@ struct region {
         size_t map_len;
         uint64_t device, inode, offset; /* of its file: what makes two regions the same */
         uint32_t slot;
+        bool registered; /* with the userfaultfd (postcopy.c) */
 };
 
 struct iotlb;
@@ -65,6 +66,9 @@ int guest_mem_add(struct guest_mem *mem, uint32_t slot, const struct ipc_region 
 
 /* Is there a region in this slot? */
 bool guest_mem_has(const struct guest_mem *mem, uint32_t slot);
+
+/* Where the region of a slot lies in this process; 0: there is none. */
+uint64_t guest_mem_where(const struct guest_mem *mem, uint32_t slot);
 
 /* Unmaps the region of a slot. -ENOENT. */
 int guest_mem_del(struct guest_mem *mem, uint32_t slot);

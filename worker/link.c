@@ -109,6 +109,8 @@ static bool pending_is_due(const struct worker *w)
                 return vring_idle(&w->vring[pending->index]);
         case IPC_MEM_TABLE:
                 return !guest_mem_drops(&w->mem, &pending->next) || link_all_idle(w);
+        case IPC_POSTCOPY:
+                return true;
         case IPC_STATE_CHECK:
                 return !device_state_busy(&w->state);
         default:

@@ -235,6 +235,8 @@ static int on_vring_start(struct worker *w, struct packet *packet)
         if (!vr || what->fds > (IPC_KICK | IPC_CALL | IPC_ERR) ||
             (unsigned) __builtin_popcount(what->fds) != packet->n_fds)
                 return -EINVAL;
+        if (postcopy_waits(w))
+                return -EBUSY;
         for (unsigned i = 0; i < 3; i++)
                 if (what->fds & 1u << i)
                         fd[i] = packet_fd(packet, n++);
@@ -367,6 +369,22 @@ static uint64_t finish_reset(struct worker *w)
         return 0;
 }
 
+static int on_postcopy(struct worker *w, struct packet *packet)
+{
+        const struct ipc_postcopy *what = (const void *) packet->body;
+
+        if (what->step != IPC_POSTCOPY_WHERE)
+                return postcopy_step(w, what->step);
+        if (!w->postcopy.listening || !guest_mem_has(&w->mem, what->slot))
+                return -ENOENT;
+        return pend(w, packet, what->slot);
+}
+
+static uint64_t finish_postcopy(struct worker *w)
+{
+        return guest_mem_where(&w->mem, w->link.pending.index);
+}
+
 /* Every loop has been parked for this: that is the proof of life which is asked for. */
 static int on_ping(struct worker *w, struct packet *packet)
 {
@@ -393,6 +411,7 @@ const struct link_rule link_rules[IPC_TYPES] = {
         [IPC_STATE_FD] = { on_state_fd, NULL },
         [IPC_STATE_CHECK] = { on_state_check, finish_state_check },
         [IPC_RESIZE] = { on_resize, NULL },
+        [IPC_POSTCOPY] = { on_postcopy, finish_postcopy },
         [IPC_RESET] = { on_reset, finish_reset },
         [IPC_PING] = { on_ping, NULL },
 };

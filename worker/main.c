@@ -30,7 +30,7 @@ static int start(struct worker *w, struct packet *packet)
         if (r == 0)
                 r = worker_set_up(w, device_of(device.device), &device, packet);
         if (r == 0)
-                r = sandbox_narrow(w->device->id, w->face.engine, &w->log);
+                r = sandbox_narrow(&device, w->face.engine, &w->log);
         packet_done(packet);
         return r < 0 ? r : link_ready(w, lacks);
 }

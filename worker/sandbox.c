@@ -17,19 +17,20 @@ static int judge_layer(int error, enum ipc_layer layer, const struct ipc_device 
         return 0;
 }
 
-static const struct policy_filter *filter_of(enum policy_stage stage, uint32_t device, uint32_t engine)
+static const struct policy_filter *filter_of(enum policy_stage stage, const struct ipc_device *device,
+                                             uint32_t engine)
 {
         for (size_t i = 0; i < policy_n_filters; i++) {
                 const struct policy_filter *f = &policy_filters[i];
 
-                if (f->program == POLICY_WORKER && f->stage == stage && (!f->device || f->device == device) &&
-                    (!f->engine || f->engine == engine))
+                if (f->program == POLICY_WORKER && f->stage == stage && f->postcopy == device->postcopy &&
+                    (!f->device || f->device == device->device) && (!f->engine || f->engine == engine))
                         return f;
         }
         return NULL;
 }
 
-static int filter_load(enum policy_stage stage, uint32_t device, uint32_t engine)
+static int filter_load(enum policy_stage stage, const struct ipc_device *device, uint32_t engine)
 {
         const struct policy_filter *f = filter_of(stage, device, engine);
 
@@ -56,14 +57,14 @@ int sandbox_enter(const struct ipc_device *device, const struct log *log, uint32
         r = judge_layer(confine_landlock(), IPC_LAYER_LANDLOCK, device, &lacks);
         if (r < 0)
                 return failed(log, "landlock", r);
-        r = filter_load(POLICY_SETUP, 0, 0);
+        r = filter_load(POLICY_SETUP, device, 0);
         if (r < 0)
                 return failed(log, "setup filter", r);
         *ret_lacks = lacks;
         return 0;
 }
 
-int sandbox_narrow(uint32_t device, uint32_t engine, const struct log *log)
+int sandbox_narrow(const struct ipc_device *device, uint32_t engine, const struct log *log)
 {
         int r = filter_load(POLICY_RUN, device, engine);
 

@@ -13,4 +13,4 @@
 int sandbox_enter(const struct ipc_device *device, const struct log *log, uint32_t *ret_lacks);
 
 /* Must put all threads under the run filter of this device and engine; nothing may be set up later. -errno, logged. */
-int sandbox_narrow(uint32_t device, uint32_t engine, const struct log *log);
+int sandbox_narrow(const struct ipc_device *device, uint32_t engine, const struct log *log);

@@ -23,6 +23,8 @@ static int check_device(const struct worker *w, const struct ipc_device *device)
                 return refuse(w, "threads or queues out of range", -EINVAL);
         if (device->queue_size == 0 || device->queue_size > VRING_SIZE_MAX)
                 return refuse(w, "size of vrings out of range", -EINVAL);
+        if (device->postcopy > 1)
+                return refuse(w, "postcopy neither on nor off", -EINVAL);
         return 0;
 }
 
@@ -31,9 +33,16 @@ static int open_device(struct worker *w, const struct ipc_device *device, struct
         struct device_setup setup = { .device = device, .fence = &w->fence, .resource = &w->resource,
                                       .loops = w->n_loops, .log = &w->log };
 
+        unsigned n = packet->n_fds;
+        int r = 0;
+
         w->fence = fd_take(&packet->fd[0]);
-        w->resource = packet->n_fds > 1 ? fd_take(&packet->fd[1]) : FD_NONE;
-        return w->device->open(&setup, &w->face, &w->device_state);
+        w->resource = w->postcopy.userfault = FD_NONE;
+        if (device->postcopy && n > 1)
+                r = postcopy_open(&w->postcopy, fd_take(&packet->fd[--n]), &w->log);
+        if (n > 1)
+                w->resource = fd_take(&packet->fd[1]);
+        return r < 0 ? r : w->device->open(&setup, &w->face, &w->device_state);
 }
 
 static int make_vrings(struct worker *w)

@@ -12,6 +12,7 @@
 #include "link.h"
 #include "loop.h"
 #include "park.h"
+#include "postcopy.h"
 #include "vring.h"
 
 struct worker {
@@ -25,6 +26,7 @@ struct worker {
         struct device_state state; /* on its way */
         uint64_t acked; /* virtio features */
         struct guest_mem mem;
+        struct postcopy postcopy;
         struct iotlb iotlb; /* mem.iotlb points here while it counts */
         struct dirty_log dirty;
         struct inflight_area area;

@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum kind { SOCKET, PIPE, EVENTFD, EPOLL, RING, MEMORY, DISK, OTHER, KINDS };
+enum kind { SOCKET, PIPE, EVENTFD, EPOLL, RING, USERFAULT, MEMORY, DISK, OTHER, KINDS };
 
 static const char *const kind_names[KINDS] = { "sockets", "pipes",  "eventfds", "epolls",
-                                               "rings",   "memory", "disks",    "of other kinds" };
+                                               "rings",   "userfaultfds", "memory", "disks", "of other kinds" };
 
 struct descriptors {
         unsigned n[KINDS];
@@ -110,6 +110,8 @@ static enum kind kind_of(const struct subject *s, const struct subject *broker, 
                 return EPOLL;
         if (strcmp(target, "anon_inode:[io_uring]") == 0)
                 return RING;
+        if (strcmp(target, "anon_inode:[userfaultfd]") == 0)
+                return USERFAULT;
         if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
                 return kind_of_file(s, broker, disk, st, target);
         return OTHER;
@@ -161,6 +163,7 @@ static void most_of(const struct subject *s, uint64_t *ret_most)
         ret_most[EVENTFD] = policy_count_of(p->fds.eventfds, q, t);
         ret_most[EPOLL] = policy_count_of(p->fds.epolls, q, t);
         ret_most[RING] = said->engine == IPC_ENGINE_URING ? policy_count_of(p->fds.rings, q, t) : 0;
+        ret_most[USERFAULT] = p->program == POLICY_WORKER && said->flags & CONTROL_POSTCOPY;
         ret_most[MEMORY] = policy_count_of(p->fds.memory, q, t);
         ret_most[DISK] = said->flags & CONTROL_HAS_DISK ? p->fds.disks : 0;
         ret_most[OTHER] = 0;

@@ -26,7 +26,8 @@ static unsigned expected_of(const struct subject *s, const struct policy_filter 
                         if (f->program != program || (int) f->stage != stage)
                                 continue;
                         if ((f->device && f->device != s->device->said.type) ||
-                            (f->engine && f->engine != s->device->said.engine))
+                            (f->engine && f->engine != s->device->said.engine) ||
+                            (program == POLICY_WORKER && f->postcopy != !!(s->device->said.flags & CONTROL_POSTCOPY)))
                                 continue;
                         ret_filters[n++] = f;
                         break;

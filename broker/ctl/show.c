@@ -169,6 +169,7 @@ static int show_device(struct showing *to, struct brokers *brokers, const struct
         if (r == 0)
                 r = show_allowed(to, brokers, device);
         show_bool(to, "iommu", said->flags & CONTROL_IOMMU);
+        show_bool(to, "postcopy", said->flags & CONTROL_POSTCOPY);
         show_number(to, "queues", said->queues);
         show_number(to, "queue_size", said->queue_size);
         show_number(to, "threads", said->threads);

@@ -29,6 +29,9 @@ vu_handler set_log_base, set_log_fd;
 /* device_state.c */
 vu_handler set_device_state_fd, check_device_state;
 
+/* postcopy.c */
+vu_handler postcopy_advise, postcopy_listen, postcopy_end;
+
 /* device_config.c */
 vu_handler get_config, set_config;
 

@@ -93,7 +93,7 @@ static int table_accepted(struct session *s, struct vu_msg *m, uint64_t value)
                 ledger_put_region(&s->ledger, i, &at, fd_take(&m->fd[i]));
         }
         ledger_break_vrings(&s->ledger);
-        return 0;
+        return postcopy_listens(s) ? postcopy_reply_table(s) : 0;
 }
 
 /* Region i of the table, against its file and the regions before it, which are in the proposal already. */
@@ -115,6 +115,8 @@ int set_mem_table(struct session *s, struct vu_msg *m)
         struct proposal proposal = { .type = IPC_MEM_TABLE, .length = sizeof(proposal.mem_table) };
         uint32_t n = m->table.n;
 
+        if (postcopy_is_go_ahead(s, m))
+                return postcopy_go_ahead(s);
         if (n < 1 || n > VU_TABLE_REGIONS_MAX)
                 return session_fail(s, -EINVAL, "%u regions", n);
         if (m->header.size < offsetof(struct vu_mem_table, region) + n * sizeof(struct vu_region))
@@ -146,7 +148,7 @@ static int region_accepted(struct session *s, struct vu_msg *m, uint64_t value)
         const struct ipc_region_add *add = &s->link.proposal.region_add;
 
         ledger_put_region(&s->ledger, add->slot, &add->region, fd_take(&m->fd[0]));
-        return 0;
+        return postcopy_listens(s) ? postcopy_reply_region(s, add->slot) : 0;
 }
 
 int add_mem_reg(struct session *s, struct vu_msg *m)
@@ -158,6 +160,10 @@ int add_mem_reg(struct session *s, struct vu_msg *m)
         uint64_t total = 0;
         int r;
 
+        if (postcopy_is_go_ahead(s, m))
+                return postcopy_go_ahead(s);
+        if (m->header.size != sizeof(m->region))
+                return session_fail(s, -EBADMSG, "payload of %u bytes", m->header.size);
         if (m->n_fds != 1)
                 return session_fail(s, -EBADMSG, "no descriptor");
         if (slot < 0 || (unsigned) slot >= s->allowed.limits.regions)

@@ -18,7 +18,7 @@
 #define PROTOCOL_FEATURES                                                                                            \
         (PF(MQ) | PF(LOG_SHMFD) | PF(REPLY_ACK) | PF(BACKEND_REQ) | PF(CONFIG) | PF(INFLIGHT_SHMFD) |                \
          PF(RESET_DEVICE) | PF(CONFIGURE_MEM_SLOTS) | PF(STATUS) | PF(DEVICE_STATE) | PF(INBAND_NOTIFICATIONS) |      \
-         PF(GET_VRING_BASE_INFLIGHT))
+         PF(GET_VRING_BASE_INFLIGHT) | PF(PAGEFAULT))
 
 #define LOG_ALL VIRTIO_BIT(VU_F_LOG_ALL)
 #define BIT30 VIRTIO_BIT(VU_F_PROTOCOL_FEATURES)

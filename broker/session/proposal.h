@@ -26,6 +26,7 @@ struct proposal {
                 struct ipc_set_config config;
                 struct ipc_state_fd state_fd;
                 struct ipc_resize resize;
+                struct ipc_postcopy postcopy;
         };
         int fd[PACKET_FDS_MAX];
         unsigned n_fds;

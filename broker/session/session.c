@@ -54,6 +54,9 @@ void session_init(struct session *s, struct fd broker, struct fd up)
         for (unsigned i = 0; i < LIMIT_QUEUES; i++)
                 s->due[i] = (struct backend_due){ 0 };
         s->resize_due = 0;
+        s->postcopy = POSTCOPY_NONE;
+        s->postcopy_waits = false;
+        s->userfault = FD_NONE;
         link_init(&s->link);
         ledger_init(&s->ledger);
         s->over = false;
@@ -75,6 +78,7 @@ void session_done(struct session *s)
         vu_out_done(&s->out);
         link_done(&s->link);
         ledger_done(&s->ledger);
+        fd_close(&s->userfault);
         fd_close(&s->front);
         fd_close(&s->broker);
         fd_close(&s->up);

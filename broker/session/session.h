@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "ipc.h"
 #include "ledger.h"
+#include "postcopy.h"
 #include "session_log.h"
 #include "vu_out.h"
 #include "vu_recv.h"
@@ -58,6 +59,10 @@ struct session {
         bool misses_due; /* the back-end channel is full: wait for it */
         struct backend_due due[LIMIT_QUEUES];
         uint64_t resize_due; /* the disk's new size, bytes, which the worker has not been told yet; 0: none */
+
+        enum postcopy_state postcopy;
+        bool postcopy_waits; /* regions were told that are not to be touched yet */
+        struct fd userfault; /* the worker's, on its way to the front-end */
 
         struct worker_link link;
         struct ledger ledger;

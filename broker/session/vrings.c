@@ -286,6 +286,8 @@ static int check_start(struct session *s, uint32_t index)
         if (!(s->ledger.features & VIRTIO_BIT(VIRTIO_F_VERSION_1)))
                 return session_fail(s, -EOPNOTSUPP, "features 0x%" PRIx64 ": the driver lacks VERSION_1",
                                     s->ledger.features);
+        if (s->postcopy_waits)
+                return session_fail(s, -EBUSY, "vring %u: its memory waits for the go-ahead", index);
         if (!vring->size || !vring->has_addr)
                 return session_fail(s, -EINVAL, "vring %u: no %s", index, vring->size ? "addresses" : "size");
         if (!ledger_vring_in_memory(&s->ledger, vring))

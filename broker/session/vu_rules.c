@@ -17,7 +17,6 @@ enum {
         ADDR = sizeof(struct vu_vring_addr),
         LOG = sizeof(struct vu_log),
         REGION = sizeof(struct vu_mem_reg),
-        TABLE = offsetof(struct vu_mem_table, region) + sizeof(struct vu_region),
         CONFIG = offsetof(struct vu_config, bytes),
         CONFIG_MAX = sizeof(struct vu_config),
         INFLIGHT = offsetof(struct vu_inflight, padding),
@@ -35,7 +34,7 @@ static const struct vu_rule rules[VU_REQUESTS] = {
         ROW(SET_FEATURES),           U64,      U64,          0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_features },
         ROW(SET_OWNER),              0,        U64,          0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_owner },
         ROW(RESET_OWNER),            0,        U64,          0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            reset_owner },
-        ROW(SET_MEM_TABLE),          TABLE,    LONG,         VU_FDS_MAX, VU_ALWAYS,         VU_ANY,   VU_ACK,            set_mem_table },
+        ROW(SET_MEM_TABLE),          U64,      LONG,         VU_FDS_MAX, VU_ALWAYS,         VU_ANY,   VU_ACK,            set_mem_table },
         ROW(SET_LOG_BASE),           LOG,      LOG,          1,  VU_PF_LOG_SHMFD,           VU_ANY,   VU_REPLY_OR_NACK,  set_log_base },
         ROW(SET_LOG_FD),             0,        U64,          1,  VU_PF_LOG_SHMFD,           VU_ANY,   VU_ACK,            set_log_fd },
         ROW(SET_VRING_NUM),          STATE,    STATE,        0,  VU_ALWAYS,                 VU_ANY,   VU_ACK,            set_vring_num },
@@ -53,14 +52,15 @@ static const struct vu_rule rules[VU_REQUESTS] = {
         ROW(IOTLB_MSG),              IOTLB,    IOTLB_MAX,    0,  VU_ALWAYS,                 VU_ANY,   VU_U64,            iotlb_msg },
         ROW(GET_CONFIG),             CONFIG,   CONFIG_MAX,   0,  VU_PF_CONFIG,              VU_ANY,   VU_REPLY_OR_EMPTY, get_config },
         ROW(SET_CONFIG),             CONFIG,   CONFIG_MAX,   0,  VU_PF_CONFIG,              VU_ANY,   VU_ACK,            set_config },
-        ROW(POSTCOPY_LISTEN),        0,        0,            0,  VU_PF_PAGEFAULT,           VU_ANY,   VU_U64,            NULL },
-        ROW(POSTCOPY_END),           0,        0,            0,  VU_PF_PAGEFAULT,           VU_ANY,   VU_U64,            NULL },
+        ROW(POSTCOPY_ADVISE),        0,        0,            0,  VU_PF_PAGEFAULT,           VU_ANY,   VU_REPLY_OR_EMPTY, postcopy_advise },
+        ROW(POSTCOPY_LISTEN),        0,        0,            0,  VU_PF_PAGEFAULT,           VU_ANY,   VU_U64,            postcopy_listen },
+        ROW(POSTCOPY_END),           0,        0,            0,  VU_PF_PAGEFAULT,           VU_ANY,   VU_U64,            postcopy_end },
         ROW(GET_INFLIGHT_FD),        INFLIGHT, INFLIGHT_MAX, 0,  VU_PF_INFLIGHT_SHMFD,      VU_ANY,   VU_REPLY_OR_ZERO,  get_inflight_fd },
         ROW(SET_INFLIGHT_FD),        INFLIGHT, INFLIGHT_MAX, 1,  VU_PF_INFLIGHT_SHMFD,      VU_SETUP, VU_ACK,            set_inflight_fd },
         ROW(RESET_DEVICE),           0,        U64,          0,  VU_PF_RESET_DEVICE,        VU_ANY,   VU_ACK,            reset_device },
         ROW(VRING_KICK),             STATE,    STATE,        0,  VU_PF_INBAND_NOTIFICATIONS, VU_ANY,  VU_ACK,            vring_kick },
         ROW(GET_MAX_MEM_SLOTS),      0,        0,            0,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_REPLY,          get_max_mem_slots },
-        ROW(ADD_MEM_REG),            REGION,   REGION,       1,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_ACK,            add_mem_reg },
+        ROW(ADD_MEM_REG),            U64,      REGION,       1,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_ACK,            add_mem_reg },
         ROW(REM_MEM_REG),            REGION,   REGION,       1,  VU_PF_CONFIGURE_MEM_SLOTS, VU_ANY,   VU_ACK,            rem_mem_reg },
         ROW(SET_STATUS),             U64,      U64,          0,  VU_PF_STATUS,              VU_ANY,   VU_ACK,            set_status },
         ROW(GET_STATUS),             0,        0,            0,  VU_PF_STATUS,              VU_ANY,   VU_REPLY,          get_status },
@@ -136,6 +136,8 @@ static int make_answer(struct session *s, int r)
 
         switch (rule ? rule->answer : VU_ACK) {
         case VU_ACK:
+                if (r == 0 && s->out.length) /* memory that is told during postcopy has a reply of its own */
+                        return 0;
                 if (wanted)
                         return vu_reply_u64(s, r < 0);
                 return r < 0 ? -EPROTO : -ENOMSG;

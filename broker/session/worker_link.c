@@ -51,7 +51,7 @@ bool link_idle(const struct worker_link *link)
 /* The worker has gone. A message that waits for it waits for its successor, if there is one. */
 static void link_lost(struct session *s)
 {
-        if (!s->may_restart) {
+        if (!s->may_restart || postcopy_binds_worker(s)) {
                 session_end(s, SESSION_WORKER_FAILED, "the worker has ended");
                 return;
         }
@@ -276,6 +276,8 @@ static int handle(struct session *s, struct packet *packet)
                 return on_iotlb_miss(s, packet);
         case IPC_WORKER_LOG:
                 return on_log(s, packet);
+        case IPC_USERFAULT:
+                return postcopy_on_userfault(s, packet);
         default:
                 return -EPROTO;
         }
@@ -285,7 +287,7 @@ void link_receive(struct session *s)
 {
         for (unsigned i = 0; i < LIMIT_WORKER_PACKETS && !s->over; i++) {
                 struct packet packet;
-                int r = packet_recv(s->link.channel.num, 0, &packet);
+                int r = packet_recv(s->link.channel.num, postcopy_expects_fd(s), &packet);
 
                 if (r == -EAGAIN)
                         return;

@@ -5,11 +5,22 @@
 
 e2e_begin
 image=$(image disk 64M)
-rounds=${1:-1}          # of there and back
+rounds=1 bandwidth=1000000000 # bytes/s
+by=precopy postcopy=no
+if [ "${1:-}" = postcopy ]; then # the guest runs over there before most of its memory is
+        by=postcopy postcopy=yes bandwidth=20000000
+        if ! [ -r /dev/userfaultfd ] || ! [ -w /dev/userfaultfd ]; then
+                say "no access to /dev/userfaultfd"
+                exit "$E2E_SKIP"
+        fi
+elif [ -n "${1:-}" ]; then
+        rounds=$1 # of there and back
+fi
 
 # Both back-ends have the image open, but only the one whose guest runs uses it.
-backend_block left "$image" --set Block.Locking=off
-backend_block right "$image" --set Block.Locking=off
+for side in left right; do
+        backend_block $side "$image" --set Block.Locking=off --set Device.Postcopy=$postcopy
+done
 
 # guest_at SIDE [-incoming ADDRESS]: the virtual machine, with a monitor.
 guest_at() {
@@ -20,7 +31,9 @@ guest_at() {
         guest_start "$side" 2 fio $(disk "$side" 2) $(monitor "$side") "$@"
         monitor_send "$side" '{"execute":"qmp_capabilities"}'
         monitor_send "$side" '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}'
-        monitor_send "$side" '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":1000000000}}'
+        [ $by = precopy ] ||
+                monitor_send "$side" '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"postcopy-ram","state":true}]}}'
+        monitor_send "$side" "{\"execute\":\"migrate-set-parameters\",\"arguments\":{\"max-bandwidth\":$bandwidth}}"
 }
 
 # move FROM TO: migrates, ends the source, and makes the guest's next command go to the other side.
@@ -29,6 +42,11 @@ move() {
         guest_at "$to" -incoming "unix:$tmp/move.sock"
         until_true 10 listening "$tmp/move.sock" || give_up "$to does not listen"
         monitor_send "$from" "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"unix:$tmp/move.sock\"}}"
+        if [ $by = postcopy ]; then
+                monitor_wait "$from" '"status": "active"'
+                monitor_send "$from" '{"execute":"migrate-start-postcopy"}'
+                monitor_wait "$to" '"status": "postcopy-active"'
+        fi
         monitor_wait "$from" '"status": "completed"'
         monitor_wait "$to" '"status": "completed"'
         monitor_send "$to" '{"execute":"query-status"}'
@@ -56,16 +74,19 @@ for ((round = 0; round < rounds; round++)); do
         move left right
         pass "moved over, round $round"
         check "it verifies over there" until_true "$E2E_TIMEOUT" more_passes right $(($(passes right) + 2))
+        at=right
+        [ $by = precopy ] || break # the way back is the same again
         move right left
+        at=left
         pass "moved back, round $round"
         check "it verifies back here" until_true "$E2E_TIMEOUT" more_passes left $(($(passes left) + 2))
 done
-guest left 'touch /tmp/stop'
-stopped() { guest left '[ -e /tmp/stopped ]'; }
+guest "$at" 'touch /tmp/stop'
+stopped() { guest "$at" '[ -e /tmp/stopped ]'; }
 until_true "$E2E_TIMEOUT" stopped || give_up "the load does not end"
-equal "passes that found a wrong byte" "$(guest left 'cat /tmp/bad 2>/dev/null | wc -l')" 0
-say "$(passes left) passes"
-check "the kernel saw no error" guest left '! dmesg | grep -E "I/O error|timed out|BUG:|Oops"'
-guest_off left
-monitor_close left
+equal "passes that found a wrong byte" "$(guest "$at" 'cat /tmp/bad 2>/dev/null | wc -l')" 0
+say "$(passes "$at") passes"
+check "the kernel saw no error" guest "$at" '! dmesg | grep -E "I/O error|timed out|BUG:|Oops"'
+guest_off "$at"
+monitor_close "$at"
 e2e_end

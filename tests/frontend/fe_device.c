@@ -2,6 +2,7 @@
  * A device in use.
  */
 #include "fe_device.h"
+#include "fe_postcopy.h"
 #include "fe_time.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
         (VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_LOG_SHMFD) | VIRTIO_BIT(VU_PF_REPLY_ACK) |                           \
          VIRTIO_BIT(VU_PF_BACKEND_REQ) | VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |                \
          VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_STATUS) | \
-         VIRTIO_BIT(VU_PF_DEVICE_STATE) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT))
+         VIRTIO_BIT(VU_PF_DEVICE_STATE) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT) | \
+         VIRTIO_BIT(VU_PF_PAGEFAULT))
 
 /* Device bits, and what the drivers of rings can do. */
 #define FE_FEATURES_KNOWN                                                                                              \
@@ -171,6 +173,8 @@ int fe_device_start_on(struct fe_conn conn, const struct fe_options *options, st
         fill_options(&d->options);
         d->mem = calloc(1, sizeof(*d->mem));
         r = d->mem ? fe_device_negotiate(d) : -ENOMEM;
+        if (!r && d->options.postcopy)
+                r = fe_postcopy_advise(d, d->options.postcopy);
         if (!r)
                 r = fe_device_memory(d);
         if (!r)
@@ -178,7 +182,7 @@ int fe_device_start_on(struct fe_conn conn, const struct fe_options *options, st
         if (!r)
                 r = fe_device_inflight(d);
         if (!r)
-                r = fe_device_send_memory(d);
+                r = d->options.postcopy ? fe_postcopy_memory(d, d->options.postcopy) : fe_device_send_memory(d);
         if (!r)
                 r = fe_device_start_vrings(d);
         if (r)

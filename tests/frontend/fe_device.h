@@ -7,6 +7,8 @@
 #include "drv_split.h"
 #include "fe_msg.h"
 
+struct fe_postcopy;
+
 enum { FE_VRINGS_MAX = 64 };
 
 struct fe_options {
@@ -26,6 +28,7 @@ struct fe_options {
         bool disabled;              /* leave the vrings disabled */
         unsigned skew;              /* struct drv_place */
         uint16_t base;              /* where the rings begin: drv_rebase() */
+        struct fe_postcopy *postcopy; /* not NULL: all memory comes by post-copy (fe_postcopy.h) */
 };
 
 struct fe_device {

@@ -218,8 +218,10 @@ struct line {
 
 /* A whole life: negotiation, memory, a vring that starts, changes, stops. */
 static const struct line script[] = {
-        { VU_SET_PROTOCOL_FEATURES, 8, 0, { .u64 = 0x19f22b } },
+        { VU_SET_PROTOCOL_FEATURES, 8, 0, { .u64 = 0x19f32b } },
         { VU_SET_FEATURES, 8, 0, { .u64 = VIRTIO_BIT(VIRTIO_F_VERSION_1) } },
+        { VU_POSTCOPY_ADVISE, 0, 0, { .u64 = 0 } },
+        { VU_POSTCOPY_LISTEN, 0, 0, { .u64 = 0 } },
         { VU_SET_MEM_TABLE, 40, 1, { .table = { .n = 1, .region = { { .size = 1 << 20, .uva = 1 << 20 } } } } },
         { VU_SET_VRING_NUM, 8, 0, { .vring = { 0, 128 } } },
         { VU_SET_VRING_ADDR, 40, 0, { .addr = { 0, 0, 0x100000, 0x110000, 0x120000, 0 } } },
@@ -238,6 +240,7 @@ static const struct line script[] = {
         { VU_GET_INFLIGHT_FD, 24, 0, { .inflight = { .queues = 4, .queue_size = 1024 } } },
         { VU_ADD_MEM_REG, 40, 1, { .region = { .region = { .gpa = 1 << 20, .size = 1 << 20, .uva = 1 << 21 } } } },
         { VU_REM_MEM_REG, 40, 0, { .region = { .region = { .gpa = 1 << 20, .size = 1 << 20, .uva = 1 << 21 } } } },
+        { VU_POSTCOPY_END, 0, 0, { .u64 = 0 } },
         { VU_GET_CONFIG, 20, 0, { .config = { .offset = 92, .size = 8 } } },
         { VU_RESET_DEVICE, 0, 0, { .u64 = 0 } },
 };

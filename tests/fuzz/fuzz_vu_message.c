@@ -56,7 +56,7 @@ static void record(struct fuzz_session *fuzz, struct input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         struct input input = { data, size };
-        uint64_t protocol = 0x19f22b; /* all that a session can */
+        uint64_t protocol = 0x19f32b; /* all that a session can */
         struct fuzz_session fuzz;
 
         fuzz_init(&fuzz);

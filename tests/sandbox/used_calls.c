@@ -42,6 +42,7 @@ static const struct {
         { "fstat", "newfstatat", "not used: newfstatat is fstat() of this C library", POLICY_SESSION, POLICY_RUN },
         { "newfstatat", "fstat", "not used: fstat is fstat() of this C library", POLICY_SESSION, POLICY_RUN },
         { "brk", "mmap", "not used: malloc takes mmap where brk is refused", POLICY_WORKER, POLICY_SETUP },
+        { "ioctl", NULL, "not used: only where the host has a /dev/userfaultfd", POLICY_SESSION, POLICY_RUN },
         { "clone", "clone3", "not used: only where clone3 is hidden", POLICY_WORKER, POLICY_SETUP },
 };
 
@@ -285,7 +286,9 @@ int main(int argc, char **argv)
                         failed++;
                 }
         for (size_t p = 0; p < policy_n_profiles; p++)
-                if (policy_profiles[p].program != POLICY_BROKER)
+                if (policy_profiles[p].postcopy && access("/dev/userfaultfd", R_OK | W_OK))
+                        printf("%s: not looked at: the host has no /dev/userfaultfd for us\n", policy_profiles[p].name);
+                else if (policy_profiles[p].program != POLICY_BROKER)
                         missing += judge(notes, p);
         printf("%lu calls told; %u programs failed; %u calls allowed and never used\n", notes->told, failed, missing);
         free(notes);

@@ -75,6 +75,7 @@ START_TEST(every_key)
                                       "VM=my machine ; the first\n"
                                       "QueueSize=32768\n"
                                       "InbandNotifications=yes\n"
+                                      "Postcopy=yes\n"
                                       "\n"
                                       "[block]\n"
                                       "   Path=/dev/disk\n"
@@ -103,7 +104,7 @@ START_TEST(every_key)
         ck_assert_uint_eq(d->n_allow_group, 1);
         ck_assert_str_eq(d->vm, "my machine");
         ck_assert_uint_eq(d->queue_size, 32768);
-        ck_assert(d->inband);
+        ck_assert(d->inband && d->postcopy);
         ck_assert_str_eq(d->block.path, "/dev/disk");
         ck_assert_str_eq(d->block.serial, "01234567890123456789");
         ck_assert_uint_eq(d->block.block_size, 4096);

@@ -335,7 +335,7 @@ START_TEST(policy_limits_what_is_offered)
         rig_ready(&rig);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_FEATURES), VERSION_1 | BIT30 | LOG_ALL);
         ck_assert_uint_eq(rig_get(&rig, VU_GET_PROTOCOL_FEATURES),
-                          (RIG_PROTOCOL | 1 << VU_PF_INBAND_NOTIFICATIONS) & ~(UINT64_C(1) << VU_PF_CONFIG));
+                          (RIG_PROTOCOL | 1 << VU_PF_INBAND_NOTIFICATIONS | 1 << VU_PF_PAGEFAULT) & ~(UINT64_C(1) << VU_PF_CONFIG));
         rig_done(&rig);
 }
 END_TEST

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -440,6 +442,73 @@ START_TEST(a_size_survives_the_worker)
 }
 END_TEST
 
+/* Asked for a userfaultfd, with the worker's answer still to come. */
+static void ask_for_userfault(struct rig *rig)
+{
+        rig_init_early(rig);
+        rig->s->allowed.protocol_features |= 1 << VU_PF_PAGEFAULT;
+        rig_ready(rig);
+        rig_tell_u64(rig, VU_SET_PROTOCOL_FEATURES, 1 << VU_PF_REPLY_ACK | 1 << VU_PF_PAGEFAULT);
+        rig->silent = true;
+        rig_send(rig, VU_POSTCOPY_ADVISE, VU_VERSION, NULL, 0, NULL, 0);
+        ck_assert_uint_eq(((const struct ipc_postcopy *) rig_got(rig, IPC_POSTCOPY))->step, IPC_POSTCOPY_ADVISE);
+}
+
+static void send_up(struct rig *rig, int fd)
+{
+        ck_assert_int_eq(packet_send(rig->worker, IPC_USERFAULT, 0, NULL, 0, &fd, 1), 0);
+        close(fd);
+}
+
+static int some_fd(unsigned kind)
+{
+        int pair[2];
+
+        switch (kind) {
+        case 0:
+                return rig_file(4096);
+        case 1:
+                return eventfd(0, EFD_CLOEXEC);
+        case 2:
+                return epoll_create1(EPOLL_CLOEXEC);
+        case 3:
+                return dup(STDIN_FILENO);
+        default:
+                ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+                close(pair[0]);
+                return pair[1];
+        }
+}
+
+/* What the front-end will get has to be what it asked for, and only when it did. */
+START_TEST(only_a_userfaultfd_goes_up)
+{
+        struct rig rig;
+
+        for (unsigned kind = 0; kind <= 4; kind++) {
+                ask_for_userfault(&rig);
+                send_up(&rig, some_fd(kind));
+                expect_breach(&rig);
+        }
+        rig_init(&rig);
+        send_up(&rig, some_fd(1));
+        expect_breach(&rig);
+}
+END_TEST
+
+/* A worker that says yes and sends none: the front-end is told so in the form that there is. */
+START_TEST(no_userfaultfd_is_a_refusal)
+{
+        struct rig rig;
+
+        ask_for_userfault(&rig);
+        rig_from_worker(&rig, IPC_ANSWER, rig.s->link.sequence, &(struct ipc_answer){ 0 }, sizeof(struct ipc_answer));
+        ck_assert_int_eq(rig_reply(&rig, VU_POSTCOPY_ADVISE, NULL, 0, NULL), 0); /* and no descriptor with it */
+        ck_assert(!rig.s->over);
+        rig_done(&rig);
+}
+END_TEST
+
 int main(void)
 {
         static const TTest *const *const tests[] = {
@@ -450,6 +519,7 @@ int main(void)
                 &replies_are_kept_until_they_are_taken, &a_full_channel_to_the_worker_is_waited_for_but_not_long,
                 &a_flood_is_slowed_not_ended, &the_disk_gets_another_size,
                 &sizes_wait_for_their_turn_and_the_last_counts, &a_size_survives_the_worker,
+                &only_a_userfaultfd_goes_up, &no_userfaultfd_is_a_refusal,
         };
 
         return rig_main("worker_link", tests, ARRAY_SIZE(tests));

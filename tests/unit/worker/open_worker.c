@@ -16,7 +16,7 @@ int sandbox_enter(const struct ipc_device *device, const struct log *log, uint32
         return 0;
 }
 
-int sandbox_narrow(uint32_t device, uint32_t engine, const struct log *log)
+int sandbox_narrow(const struct ipc_device *device, uint32_t engine, const struct log *log)
 {
         (void) device;
         (void) engine;
