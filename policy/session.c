@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #define ALL_BITS UINT32_MAX
 #define COMMAND(value_) .n = 1, .argument = { { 1, ALL_BITS, value_ } }, .limit = #value_
@@ -19,6 +20,7 @@ const struct policy_call policy_session_run[] = {
         { .name = "recvmsg", .who = "vu_recv, packet_recv" },
         { .name = "sendmsg", .who = "packet_send, vu_out_send, backend_send" },
         { .name = "writev", .who = "packet_send to the broker's pipe, backend_send to a pipe, inband.c: fire" },
+        { .name = "shutdown", .who = "is_own_end", .n = 1, .argument = { { 1, ALL_BITS, SHUT_RD } }, .limit = "SHUT_RD" },
         { .name = "eventfd2", .who = "new_eventfd", .n = 1, .argument = { { 1, ALL_BITS, EFD_CLOEXEC | EFD_NONBLOCK } },
           .limit = "EFD_CLOEXEC and EFD_NONBLOCK" },
         { .name = "read", .who = "inband_step: eventfds of our own" },

@@ -6,6 +6,7 @@
 
 #include "array.h"
 #include "handlers.h"
+#include "own_end.h"
 #include "session.h"
 
 #include <errno.h>
@@ -73,11 +74,29 @@ const struct vu_rule *vu_rule_of(uint32_t request)
         return request < VU_REQUESTS && rules[request].name ? &rules[request] : NULL;
 }
 
+/* Those that keep a descriptor without asking for a file. */
+static bool may_keep_socket(uint32_t request)
+{
+        return request == VU_SET_VRING_KICK || request == VU_SET_VRING_CALL || request == VU_SET_VRING_ERR ||
+               request == VU_SET_LOG_FD || request == VU_SET_BACKEND_REQ_FD;
+}
+
+static int check_ends(struct session *s, const struct vu_msg *m)
+{
+        for (unsigned i = 0; i < m->n_fds && may_keep_socket(m->header.request); i++)
+                if (is_own_end(s->front.num, m->fd[i].num)) {
+                        session_end_quietly(s, SESSION_FRONT_END_FAILED);
+                        return session_fail(s, -ELOOP, "descriptor %u is the connection itself", i);
+                }
+        return 0;
+}
+
 /* The only way to a handler, which therefore checks meaning, never sizes. */
 static int vu_dispatch(struct session *s, struct vu_msg *m)
 {
         const struct vu_rule *rule = vu_rule_of(m->header.request);
         unsigned now = ledger_running(&s->ledger) ? VU_RUNNING : VU_SETUP;
+        int r;
 
         if (!rule)
                 return session_fail(s, -ENOTSUP, "unknown message");
@@ -91,7 +110,8 @@ static int vu_dispatch(struct session *s, struct vu_msg *m)
                 return session_fail(s, -EBADMSG, "%u descriptors", m->n_fds);
         if (!rule->handle)
                 return session_fail(s, -ENOTSUP, "not offered");
-        return rule->handle(s, m);
+        r = check_ends(s, m);
+        return r < 0 ? r : rule->handle(s, m);
 }
 
 void vu_handle(struct session *s)

@@ -1,0 +1,407 @@
+/*
+ * Descriptors that hold up whoever closes, writes or asks them: files of a FUSE server that does not answer, TCP sockets
+ * that linger, event counters that are full, the very connection they came by. They may cost their own device, for as
+ * long as they last; never a neighbour, never the broker, not even while it ends.
+ */
+#include "fuse_file.h"
+#include "rig.h"
+
+#include "array.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINGER_S = 3 };
+
+struct neighbour {
+        struct fe_device device;
+        struct drv_blk blk;
+};
+
+static struct neighbour move_in(const struct rig *rig)
+{
+        struct neighbour n;
+
+        OK(fe_device_start(rig->other_socket, NULL, &n.device));
+        n.blk = rig_blk(&n.device, 0);
+        return n;
+}
+
+static void look_in(struct neighbour *n)
+{
+        uint8_t got[4096], want[4096];
+
+        for (unsigned i = 0; i < 20; i++) {
+                OK(drv_blk_read(&n->blk, i * 8, got, sizeof(got)));
+                rig_pattern(i * 8 * 512, want, sizeof(want));
+                ck_assert_mem_eq(got, want, sizeof(want));
+        }
+        rig_quiet(&n->device.conn);
+}
+
+static void move_out(struct neighbour *n)
+{
+        look_in(n);
+        drv_blk_done(&n->blk);
+        OK(fe_device_stop(&n->device));
+}
+
+/* Each message that carries a descriptor, with this one; whether it is taken or refused is not the question. */
+static const uint32_t carriers[] = { VU_SET_MEM_TABLE,      VU_SET_LOG_BASE,    VU_SET_LOG_FD,   VU_SET_VRING_KICK,
+                                     VU_SET_VRING_CALL,     VU_SET_VRING_ERR,   VU_ADD_MEM_REG,  VU_SET_INFLIGHT_FD,
+                                     VU_SET_BACKEND_REQ_FD, VU_SET_OWNER /* may have none */ };
+
+static void send_in(struct fe_conn *conn, uint32_t request, int fd)
+{
+        struct {
+                uint64_t first, second;
+                struct vu_region region;
+        } table = { .region = { .gpa = 0, .size = 1 << 20, .uva = 0 } };
+        struct vu_inflight inflight = { .size = 1 << 20, .queues = 1, .queue_size = 128 };
+        struct vu_region region = { .gpa = 0, .size = 1 << 20, .uva = 0 };
+        const uint64_t log[2] = { 1 << 20, 0 };
+        const uint64_t zero = 0;
+
+        switch (request) {
+        case VU_SET_MEM_TABLE:
+                (void) fe_set_mem_table(conn, &region, &fd, 1);
+                break;
+        case VU_ADD_MEM_REG:
+                (void) fe_add_mem_reg(conn, &table.region, fd);
+                break;
+        case VU_SET_INFLIGHT_FD:
+                (void) fe_set_inflight_fd(conn, &inflight, fd);
+                break;
+        case VU_SET_LOG_BASE:
+                (void) fe_send_flags(conn, request, VU_VERSION, log, sizeof(log), &fd, 1);
+                break;
+        case VU_SET_VRING_KICK:
+        case VU_SET_VRING_CALL:
+        case VU_SET_VRING_ERR:
+                (void) fe_set_vring_fd(conn, request, 0, fd);
+                break;
+        default:
+                (void) fe_tell(conn, request, &zero, 0, &fd, 1);
+        }
+}
+
+static struct fuse_file fuse_of(const struct rig *rig)
+{
+        struct fuse_file file;
+        char directory[RIG_PATH_MAX + 8];
+        int r;
+
+        snprintf(directory, sizeof(directory), "%s/fuse", rig->dir);
+        ck_assert(mkdir(directory, 0755) == 0 || errno == EEXIST);
+        r = fuse_file_open(directory, &file);
+        if (r < 0)
+                fprintf(stderr, "this host lets no user serve FUSE files (%s): not tested\n", log_errno(r));
+        return file;
+}
+
+/* While its closes hang a new connection waits, or is refused; afterwards all is as if nothing had been. */
+START_TEST(file_whose_close_hangs)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = move_in(&rig);
+        struct fuse_file file = fuse_of(&rig);
+        struct fe_conn conn, next;
+
+        if (fd_has(&file.file)) {
+                conn = rig_connect(&rig);
+                fuse_file_hang(&file);
+                conn.timeout_ms = 300; /* its session may not come to an answer */
+                send_in(&conn, carriers[_i], file.file.num);
+                fe_close(&conn);
+                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &next));
+                look_in(&n);
+                fe_close(&next);
+                look_in(&n);
+        }
+        fuse_file_done(&file);
+        rig_check_alive(&rig);
+        move_out(&n);
+}
+END_TEST
+
+/* The same in a message that nobody ever receives, for the broker refuses its connection or ends. */
+START_TEST(file_whose_close_hangs_in_the_queue)
+{
+        static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = move_in(&rig);
+        struct fuse_file file = fuse_of(&rig);
+        struct fe_conn first, held, refused;
+
+        if (fd_has(&file.file)) {
+                first = rig_connect(&rig);
+                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &held));
+                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &refused));
+                fuse_file_hang(&file);
+                (void) fe_send_raw(&held, &header, sizeof(header), &file.file.num, 1);
+                (void) fe_send_raw(&refused, &header, sizeof(header), &file.file.num, 1);
+                fe_close(&refused);
+                fe_close(&held);
+                rig_quiet(&first); /* the broker lets all go, and this one goes on */
+                look_in(&n);
+                fe_close(&first);
+        }
+        fuse_file_done(&file);
+        rig_check_alive(&rig);
+        move_out(&n);
+}
+END_TEST
+
+/* The broker ends in its time, though a session of its cannot. */
+START_TEST(file_whose_close_hangs_at_the_end)
+{
+        struct rig rig = rig_start((struct rig_options){ .neighbour = true });
+        struct fuse_file file = fuse_of(&rig);
+        int status = 0, ms;
+
+        if (fd_has(&file.file)) {
+                struct fe_conn conn = rig_connect(&rig);
+
+                send_in(&conn, VU_SET_VRING_CALL, file.file.num);
+                rig_quiet(&conn);
+                fuse_file_hang(&file);
+                kill(rig.prog.pid, SIGTERM);
+                OK(prog_end(&rig.prog, 3 * RIG_STOP_MS, &status)); /* it asks, kills, and gives up */
+                ck_assert_int_eq(status, 0);
+                fe_close(&conn);
+        }
+        fuse_file_done(&file);
+        OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+}
+END_TEST
+
+/* A connected TCP socket with a full queue, whose last close waits LINGER_S for a peer that does not read. */
+static struct fd lingering(struct fd *ret_peer)
+{
+        struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
+        struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct fd s = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        AUTO_FD l = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+        socklen_t size = sizeof(at);
+        static const char bytes[65536];
+
+        ck_assert(bind(l.num, (struct sockaddr *) &at, sizeof(at)) == 0 && listen(l.num, 1) == 0);
+        ck_assert(getsockname(l.num, (struct sockaddr *) &at, &size) == 0);
+        ck_assert(connect(s.num, (struct sockaddr *) &at, size) == 0);
+        ret_peer->num = accept4(l.num, NULL, NULL, SOCK_CLOEXEC);
+        ck_assert(ret_peer->num >= 0);
+        ck_assert(setsockopt(s.num, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
+        while (send(s.num, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                ;
+        return s;
+}
+
+START_TEST(socket_that_lingers)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = move_in(&rig);
+        struct fd peer, s = lingering(&peer);
+        struct fe_conn conn = rig_connect(&rig);
+
+        conn.timeout_ms = 300;
+        send_in(&conn, carriers[_i], s.num);
+        fd_close(&s); /* the last one is not ours any more */
+        fe_close(&conn);
+        look_in(&n);
+        rig_check_alive(&rig);
+        fd_close(&peer);
+        move_out(&n);
+}
+END_TEST
+
+/* In the queue of a connection that the broker refuses: it must not be the broker who closes it last. */
+START_TEST(socket_that_lingers_in_the_queue)
+{
+        static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = move_in(&rig);
+        struct fe_conn first = rig_connect(&rig), held, third;
+        struct fd peer, s = lingering(&peer);
+        long long from;
+
+        OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &held));
+        OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &third));
+        (void) fe_send_raw(&third, &header, sizeof(header), &s.num, 1);
+        fd_close(&s);
+        fe_close(&third);
+        from = fe_now_ns();
+        fe_close(&first);
+        rig_quiet(&held); /* the broker was free to serve it */
+        ck_assert_int_lt((fe_now_ns() - from) / 1000000000, LINGER_S - 1);
+        look_in(&n);
+        fe_close(&held);
+        rig_check_alive(&rig);
+        fd_close(&peer);
+        move_out(&n);
+}
+END_TEST
+
+/* A counter that is full: who writes to it waits for a reader. All requests are used, whoever is called or not. */
+static struct fd full_counter(void)
+{
+        struct fd fd = { eventfd(0, EFD_CLOEXEC) };
+
+        ck_assert_int_eq(eventfd_write(fd.num, UINT64_MAX - 1), 0);
+        return fd;
+}
+
+static void used_without_calls(struct drv_blk *blk)
+{
+        struct drv_blk_req *req;
+
+        for (unsigned i = 0; i < 10; i++) {
+                long long end = fe_deadline(FE_TIMEOUT_MS);
+
+                req = drv_blk_slot(blk);
+                ck_assert(req != NULL);
+                OK(drv_blk_submit(blk, req, VIRTIO_BLK_T_IN, i * 8, 4096));
+                drv_kick_anyway(blk->vring);
+                while (drv_blk_reap(blk, &req) == 0)
+                        ck_assert_msg(fe_left_ms(end), "request %u is not used", i);
+        }
+}
+
+START_TEST(call_that_is_full)
+{
+        RIG_WITH(rig, .neighbour = true, .engine = _i ? "sync" : "uring");
+        struct neighbour n = move_in(&rig);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 2 });
+        struct drv_blk blk = rig_blk(&device, 0), well = rig_blk(&device, 1);
+        struct fd full = full_counter();
+
+        OK(fe_set_vring_fd(&device.conn, VU_SET_VRING_CALL, 0, full.num));
+        OK(fe_set_vring_fd(&device.conn, VU_SET_VRING_ERR, 0, full.num));
+        drv_want_calls(device.vring[0], true);
+        used_without_calls(&blk);
+        rig_read_one(&rig, &well);
+        drv_blk_done(&blk);
+        drv_blk_done(&well);
+        fe_device_drop(&device);
+        fd_close(&full);
+        rig_check_alive(&rig);
+        move_out(&n);
+}
+END_TEST
+
+struct toggler {
+        int fd;
+        atomic_bool over;
+};
+
+static void *toggle(void *context)
+{
+        struct toggler *t = context;
+
+        while (!atomic_load(&t->over))
+                fcntl(t->fd, F_SETFL, 0);
+        return NULL;
+}
+
+/* Its flags are shared, so the front-end can make it a blocking one at any time. At worst that blocks its own worker. */
+START_TEST(call_that_is_made_to_block)
+{
+        RIG_WITH(rig, .neighbour = true, .engine = "sync");
+        struct neighbour n = move_in(&rig);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+        struct drv_blk blk = rig_blk(&device, 0);
+        struct fd full = full_counter();
+        struct toggler toggler = { .fd = full.num };
+        pthread_t thread;
+
+        ck_assert_int_eq(pthread_create(&thread, NULL, toggle, &toggler), 0);
+        OK(fe_set_vring_fd(&device.conn, VU_SET_VRING_CALL, 0, full.num));
+        for (unsigned i = 0; i < 100; i++) {
+                struct drv_blk_req *req = drv_blk_slot(&blk);
+                long long end = fe_deadline(20);
+
+                if (!req || drv_blk_submit(&blk, req, VIRTIO_BLK_T_IN, i, 512))
+                        break;
+                drv_kick_anyway(blk.vring);
+                while (drv_blk_reap(&blk, &req) == 0 && fe_left_ms(end))
+                        ;
+        }
+        look_in(&n);
+        fe_close(&device.conn);
+        look_in(&n);
+        rig_check_alive(&rig);
+        atomic_store(&toggler.over, true);
+        pthread_join(thread, NULL);
+        drv_blk_done(&blk);
+        fe_device_drop(&device);
+        fd_close(&full);
+        move_out(&n);
+}
+END_TEST
+
+/* The front-end's own end of its connection: who holds both ends never hears that the other one has gone. */
+START_TEST(the_connection_itself)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = move_in(&rig);
+        struct fe_conn conn = rig_connect(&rig);
+
+        conn.timeout_ms = 300;
+        send_in(&conn, carriers[_i], conn.fd.num);
+        fe_close(&conn);
+        look_in(&n);
+        rig_check_alive(&rig);
+        move_out(&n);
+}
+END_TEST
+
+/* The same, and left in its queue: only the kernel can find that nobody holds it any more. */
+START_TEST(the_connection_in_its_own_queue)
+{
+        static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = move_in(&rig);
+
+        for (unsigned i = 0; i < 20; i++) {
+                struct fe_conn conn;
+
+                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
+                for (unsigned k = 0; k < 50; k++)
+                        (void) fe_send_raw(&conn, &header, k % (sizeof(header) + 1), &conn.fd.num, 1);
+                fe_close(&conn);
+        }
+        look_in(&n);
+        rig_check_alive(&rig);
+        move_out(&n);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("descriptors");
+        TCase *c = tcase_create("descriptors");
+
+        tcase_set_timeout(c, 60);
+        tcase_add_loop_test(c, file_whose_close_hangs, 0, ARRAY_SIZE(carriers));
+        tcase_add_test(c, file_whose_close_hangs_in_the_queue);
+        tcase_add_test(c, file_whose_close_hangs_at_the_end);
+        tcase_add_loop_test(c, socket_that_lingers, 0, ARRAY_SIZE(carriers));
+        tcase_add_test(c, socket_that_lingers_in_the_queue);
+        tcase_add_loop_test(c, call_that_is_full, 0, 2);
+        tcase_add_test(c, call_that_is_made_to_block);
+        tcase_add_loop_test(c, the_connection_itself, 0, ARRAY_SIZE(carriers));
+        tcase_add_test(c, the_connection_in_its_own_queue);
+        suite_add_tcase(s, c);
+        return rig_main(s);
+}
