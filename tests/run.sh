@@ -96,7 +96,7 @@ if CC=gcc build build-gcc -Dwerror=true; then
 fi
 if [ -z "$quick" ]; then
         step "clang"
-        CC=clang build build-clang -Dwerror=true && run_tests build-clang --no-suite e2e --no-suite evil
+        CC=clang build build-clang -Dwerror=true && run_tests build-clang --no-suite e2e --no-suite evil --no-suite hostile
         step "gcc with address and undefined-behaviour sanitizers"
         CC=gcc build build-asan -Dwerror=true -Db_sanitize=address,undefined &&
                 run_tests build-asan --no-suite e2e --timeout-multiplier 4
