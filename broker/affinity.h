@@ -7,7 +7,7 @@
 #include "log.h"
 
 /*
- * May a worker of each device run where its CPUAffinity= says? A device of which none can is logged, then -EINVAL: it
- * would fail at its first connection only. Leaves the caller's own affinity as it was; -errno.
+ * May the device's worker run where its CPUAffinity= says? If not it is logged, then -errno: it would fail at its first
+ * connection only. Leaves the caller's own affinity as it was.
  */
-int affinity_check(const struct config *config, const struct log *log);
+int affinity_check(const struct device_config *config, const struct log *log);

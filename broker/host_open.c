@@ -4,6 +4,7 @@
  */
 #include "host_open.h"
 
+#include "affinity.h"
 #include "cgroup.h"
 #include "control.h"
 #include "device.h"
@@ -48,8 +49,10 @@ static int open_device(struct device *device, const struct options *options, str
                        const struct log *log)
 {
         const struct device_config *config = device->config;
-        int r = resource_open(config, log, &device->resource);
+        int r = affinity_check(config, log);
 
+        if (r >= 0)
+                r = resource_open(config, log, &device->resource);
         if (r >= 0)
                 r = find_socket(device, options, passed, log);
         if (r >= 0 && options->cgroup)

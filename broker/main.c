@@ -165,6 +165,8 @@ static int check_devices(struct config *config, const struct log *log)
                 struct resource resource;
 
                 config->device[i].block.locking = false;
+                if (affinity_check(&config->device[i], log) < 0)
+                        status = EXIT_FAILURE;
                 if (resource_open(&config->device[i], log, &resource) < 0)
                         status = EXIT_FAILURE;
                 else
@@ -182,8 +184,6 @@ static int load_and_run(struct options *options, struct log *log)
         if (r < 0) /* nothing of ours hangs on it: children keep named descriptors only */
                 log_warning(log, "closing what was left open: %s", log_errno(r));
         r = load_config(options, log, &config);
-        if (r >= 0)
-                r = affinity_check(&config, log);
         if (r >= 0)
                 status = options->action == OPTIONS_CHECK_CONFIG ? check_devices(&config, log)
                                                                  : run(options, &config, log);
