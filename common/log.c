@@ -3,6 +3,8 @@
  */
 #include "log.h"
 
+#include "errno_name.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +36,7 @@ void log_clean(char *text, size_t n)
 
 const char *log_errno(int error)
 {
-        const char *name = strerrorname_np(error < 0 ? -error : error);
+        const char *name = errno_name(error < 0 ? -error : error);
 
         return name ? name : "?";
 }

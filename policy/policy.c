@@ -30,7 +30,7 @@ const struct policy_profile policy_profiles[] = {
 const size_t policy_n_profiles = ARRAY_SIZE(policy_profiles);
 
 const char *const policy_hot[] = {
-        "epoll_wait",     /* a loop sleeps */
+        "epoll_pwait",    /* a loop sleeps */
         "preadv2",        /* a kick is taken; a sync read */
         "pwritev2",       /* a guest is called; a sync write */
         "io_uring_enter", /* requests go, completions come */

@@ -11,8 +11,9 @@
 #include <sys/mman.h>
 
 #define NOT_EXECUTABLE 1, { { 2, PROT_EXEC, 0 } }, "prot without PROT_EXEC"
-/* The disk's flags outlive us. */
-#define NEVER_BLOCK 2, { { 1, UINT32_MAX, F_SETFL }, { 2, UINT32_MAX, O_NONBLOCK } }, "F_SETFL to O_NONBLOCK alone"
+/* The disk's flags outlive us. O_LARGEFILE, which nobody can change so, is what musl adds. */
+#define LARGEFILE 0100000U
+#define NEVER_BLOCK 2, { { 1, UINT32_MAX, F_SETFL }, { 2, UINT32_MAX & ~LARGEFILE, O_NONBLOCK } }, "F_SETFL to O_NONBLOCK alone"
 /* A call may be a socket: no descriptor may leave through it. */
 #define CHANNEL 1, { { 0, UINT32_MAX, 0 } }, "descriptor 0, the channel"
 #define DONT_DUMP 1, { { 2, UINT32_MAX, MADV_DONTDUMP } }, "MADV_DONTDUMP"
@@ -27,7 +28,7 @@ const struct policy_call policy_worker_setup[] = {
         { "epoll_create1", "loop.c: loop_init" },
         { "eventfd2", "loop.c: loops' wake-ups; engine_sync.c: completions" },
         { "clone3", "pthread_create: loops and pool" },
-        { "clone", "pthread_create, where clone3 is hidden", THREADS },
+        { "clone", "pthread_create of musl; of glibc where clone3 is hidden", THREADS },
         { "set_robust_list", "pthread_create: a new thread" },
         { "rseq", "pthread_create: a new thread" },
         { "rt_sigprocmask", "pthread_create" },
@@ -37,7 +38,7 @@ const struct policy_call policy_worker_setup[] = {
 };
 
 const struct policy_call policy_worker_run[] = {
-        { "epoll_wait", "loop.c: loop_sleep" },
+        { "epoll_pwait", "loop.c: loop_sleep" },
         { "epoll_ctl", "loop.c: watch, for kicks that come and go" },
         { "preadv2", "stream.c: kicks, a state that is loaded; engine_sync.c: reads, cached ones from the loop itself" },
         { "pwritev2", "stream.c: calls, a state that is saved, loops' wake-ups, a pool's completions; engine_sync.c: writes" },

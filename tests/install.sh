@@ -4,7 +4,7 @@ set -eu
 
 # shellcheck disable=SC2034     # read by name
 {
-        build="gcc libc6-dev meson ninja-build pkg-config libsystemd-dev libcap-ng-dev libinih-dev libseccomp-dev liburing-dev check scdoc"
+        build="gcc libc6-dev musl-dev meson ninja-build pkg-config libsystemd-dev libcap-ng-dev libinih-dev libseccomp-dev liburing-dev check scdoc"
         guest="qemu-system-x86 busybox-static fio e2fsprogs kmod cpio"
         test="clang libclang-rt-14-dev qemu-utils user-mode-linux dpdk-dev systemd git apparmor checkpolicy"
 }

@@ -214,7 +214,7 @@ static void loop_sleep(struct loop *l)
         struct epoll_event events[EVENTS_MAX];
         int timeout = loop_timeout(l);
         uint64_t since = l->window.most && timeout ? now_ns() : 0;
-        int n = epoll_wait(l->epoll.num, events, EVENTS_MAX, timeout);
+        int n = epoll_pwait(l->epoll.num, events, EVENTS_MAX, timeout, NULL);
 
         if (since)
                 poll_window_slept(&l->window, now_ns() - since);

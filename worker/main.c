@@ -6,7 +6,9 @@
 
 #include "sandbox.h"
 
+#ifdef __GLIBC__
 #include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -41,7 +43,9 @@ int main(void)
         struct packet packet = { 0 };
 
         signal(SIGPIPE, SIG_IGN); /* a call may be a pipe or a socket without a reader */
-        mallopt(M_ARENA_MAX, 1);
+#ifdef __GLIBC__
+        mallopt(M_ARENA_MAX, 1); /* others have one anyway */
+#endif
         prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* or rooms that are filled page by page cost 2 MiB at once */
         link_init(&w.link, CHANNEL);
         if (start(&w, &packet) < 0)

@@ -3,18 +3,18 @@
  */
 #include "stream.h"
 
-#include <sys/uio.h>
+#include "rw2.h"
 
 ssize_t stream_read(int fd, void *to, size_t n)
 {
         const struct iovec part = { to, n };
 
-        return preadv2(fd, &part, 1, -1, 0);
+        return rw2_read(fd, &part, 1, -1, 0);
 }
 
 ssize_t stream_write(int fd, const void *from, size_t n)
 {
         const struct iovec part = { (void *) from, n };
 
-        return pwritev2(fd, &part, 1, -1, 0);
+        return rw2_write(fd, &part, 1, -1, 0);
 }

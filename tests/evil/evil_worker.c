@@ -45,7 +45,7 @@ static void wait_for_packet(const struct loop *l)
 {
         struct epoll_event event;
 
-        epoll_wait(l->epoll.num, &event, 1, -1);
+        epoll_pwait(l->epoll.num, &event, 1, -1, NULL);
         if (event.data.u64 == CHANNEL && event.events & EPOLLHUP)
                 _exit(0);
 }

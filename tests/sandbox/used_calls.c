@@ -44,6 +44,10 @@ static const struct {
         { "brk", "mmap", "not used: malloc takes mmap where brk is refused", POLICY_WORKER, POLICY_SETUP },
         { "ioctl", NULL, "not used: only where the host has a /dev/userfaultfd", POLICY_SESSION, POLICY_RUN },
         { "clone", "clone3", "not used: only where clone3 is hidden", POLICY_WORKER, POLICY_SETUP },
+        { "clone3", "clone", "not used: clone is what musl takes", POLICY_WORKER, POLICY_SETUP },
+        { "set_robust_list", "clone", "not used: only by threads of glibc", POLICY_WORKER, POLICY_SETUP },
+        { "rseq", "clone", "not used: likewise", POLICY_WORKER, POLICY_SETUP },
+        { "rt_sigaction", "clone", "not used: likewise", POLICY_WORKER, POLICY_SETUP },
 };
 
 struct task {

@@ -4,10 +4,12 @@
  */
 #include "engine.h"
 
+#include "rw2.h"
 #include "stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -45,9 +47,9 @@ static int64_t sync_run(int disk, const struct io *io)
 
         switch (io->op) {
         case IO_READ:
-                return result_of(preadv2(disk, io->iov, (int) io->n_iov, at, 0));
+                return result_of(rw2_read(disk, io->iov, (int) io->n_iov, at, 0));
         case IO_WRITE:
-                return result_of(pwritev2(disk, io->iov, (int) io->n_iov, at, io->stable ? RWF_DSYNC : 0));
+                return result_of(rw2_write(disk, io->iov, (int) io->n_iov, at, io->stable ? RWF_DSYNC : 0));
         case IO_SYNC:
                 return result_of(fdatasync(disk));
         case IO_PUNCH:
@@ -161,7 +163,7 @@ static bool read_cached(const struct sync_loop *l, struct io *io)
 
         if (io->op != IO_READ || l->pool->direct)
                 return false;
-        n = preadv2(l->pool->disk, io->iov, (int) io->n_iov, (off_t) io->offset, RWF_NOWAIT);
+        n = rw2_read(l->pool->disk, io->iov, (int) io->n_iov, (off_t) io->offset, RWF_NOWAIT);
         if (n <= 0)
                 return false;
         io->result = n;

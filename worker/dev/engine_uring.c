@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/falloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>

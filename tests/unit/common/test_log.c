@@ -51,6 +51,11 @@ START_TEST(names_errors)
         ck_assert_str_eq(log_errno(-22), "EINVAL");
         ck_assert_str_eq(log_errno(22), "EINVAL");
         ck_assert_str_eq(log_errno(-99999), "?");
+        for (int error = 1; error < 4096; error++) {
+                const char *name = strerrorname_np(error);
+
+                ck_assert_str_eq(log_errno(error), name ? name : "?");
+        }
 }
 END_TEST
 
