@@ -4,6 +4,8 @@
  */
 #include "chain.h"
 
+#include "copy.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -194,7 +196,7 @@ static void make_chain(const struct gathering *g, uint16_t head, struct iovec *s
 {
         struct iovec *parts = g->n <= CHAIN_PARTS_INLINE ? ret_chain->parts : spill;
 
-        memcpy(parts, g->source->scratch->part, g->n * sizeof(*parts));
+        copy_few(parts, g->source->scratch->part, g->n * sizeof(*parts));
         ret_chain->head = head;
         ret_chain->writes = g->source->writes;
         ret_chain->n_writes = g->n_writes;
@@ -257,7 +259,7 @@ int chain_get(struct chain_cursor *from, void *to, uint64_t n)
         while (n) {
                 struct iovec part = first_part(from, n);
 
-                memcpy(to, part.iov_base, part.iov_len);
+                copy_few(to, part.iov_base, part.iov_len);
                 to = (char *) to + part.iov_len;
                 n -= part.iov_len;
                 chain_skip(from, part.iov_len);
@@ -272,7 +274,7 @@ int chain_put(struct chain_cursor *to, const void *from, uint64_t n)
         while (n) {
                 struct iovec part = first_part(to, n);
 
-                memcpy(part.iov_base, from, part.iov_len);
+                copy_few(part.iov_base, from, part.iov_len);
                 from = (const char *) from + part.iov_len;
                 n -= part.iov_len;
                 chain_skip(to, part.iov_len);

@@ -4,6 +4,8 @@
  */
 #include "guest_mem.h"
 
+#include "copy.h"
+
 #include "iotlb.h"
 
 #include <errno.h>
@@ -382,7 +384,7 @@ int guest_read(const struct guest_mem *mem, struct gpa from, void *to, uint64_t 
 
                 if (r < 0)
                         return r;
-                memcpy(to, part.at, part.len);
+                copy_few(to, part.at, part.len);
                 to = (char *) to + part.len;
                 from.at += part.len;
                 len -= part.len;

@@ -36,9 +36,9 @@ static int vring_make_room(struct vring *vr)
                 return -errno;
         vr->room = room;
         vr->room_len = len;
-        vr->requests = room;
+        vr->done = (uint16_t *) room; /* one page with the first requests: most rings need no more */
+        vr->requests = room + heads;
         vr->stride = stride;
-        vr->done = (uint16_t *) (room + requests);
         vr->again = (uint16_t *) (room + requests + heads);
         vr->order = (uint16_t *) (room + requests + 2 * heads);
         vr->rooms = (uint16_t *) (room + requests + 3 * heads);

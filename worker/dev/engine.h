@@ -59,6 +59,7 @@ struct engine_setup {
         struct fd *fence; /* an engine whose I/O can outlive the process takes it along */
         bool direct;      /* the disk is open for direct I/O */
         unsigned loops;
+        unsigned queues;  /* of all loops */
         const struct log *log;
 };
 

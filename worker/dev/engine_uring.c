@@ -18,8 +18,10 @@
 enum {
         FILE_DISK = 0, /* indices of the fixed files */
         FILE_FENCE = 1,
-        SUBMIT_MAX = 128,   /* at once */
-        INFLIGHT_MAX = 512, /* so that completions never overflow */
+        INFLIGHT_LEAST = 128, /* per loop: what one page of completions holds */
+        INFLIGHT_MOST = 512,
+        INFLIGHT_PER_QUEUE = 32,
+        SUBMIT_MOST = 128, /* at once */
 };
 
 struct uring_loop {
@@ -28,6 +30,7 @@ struct uring_loop {
         bool armed;
         unsigned queued;    /* not yet submitted */
         unsigned in_kernel; /* queued ones included */
+        unsigned most;      /* of them, so that completions never overflow */
         struct io_list backlog;
 };
 
@@ -45,15 +48,27 @@ static const unsigned ring_flags[] = {
         0,
 };
 
-static int ring_make(struct io_uring *ring)
+/* The rings' pages are there from the beginning, used or not. A power of two. */
+static unsigned inflight_most(const struct engine_setup *setup)
 {
+        unsigned queues = (setup->queues + setup->loops - 1) / setup->loops;
+        unsigned most = INFLIGHT_LEAST;
+
+        while (most < INFLIGHT_MOST && most < queues * INFLIGHT_PER_QUEUE)
+                most *= 2;
+        return most;
+}
+
+static int ring_make(struct io_uring *ring, unsigned most)
+{
+        unsigned submit = most / 2 < SUBMIT_MOST ? most / 2 : SUBMIT_MOST;
         int r = -EINVAL;
 
         for (size_t i = 0; i < ARRAY_SIZE(ring_flags) && r == -EINVAL; i++) {
-                struct io_uring_params params = { .cq_entries = INFLIGHT_MAX };
+                struct io_uring_params params = { .cq_entries = most };
 
                 params.flags = ring_flags[i] | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE;
-                r = io_uring_queue_init_params(SUBMIT_MAX, ring, &params);
+                r = io_uring_queue_init_params(submit, ring, &params);
         }
         return r;
 }
@@ -102,7 +117,8 @@ static int uring_open(const struct engine_setup *setup, void **ret_engine)
         u->fence = setup->fence;
         u->log = setup->log;
         for (unsigned i = 0; r == 0 && i < setup->loops; i++) {
-                r = ring_make(&u->loop[i].ring);
+                u->loop[i].most = inflight_most(setup);
+                r = ring_make(&u->loop[i].ring, u->loop[i].most);
                 if (r < 0) {
                         if (i == 0) /* the one failure that leaves nothing behind: another engine may follow */
                                 free(u);
@@ -233,7 +249,7 @@ static bool uring_queue(struct uring_loop *l, struct io *io)
 {
         struct io_uring_sqe *sqe;
 
-        if (l->in_kernel == INFLIGHT_MAX)
+        if (l->in_kernel == l->most)
                 return false;
         sqe = io_uring_get_sqe(&l->ring);
         if (!sqe) {
@@ -259,7 +275,7 @@ static void uring_submit(void *local, struct io *io)
 
 static void queue_backlog(struct uring_loop *l)
 {
-        while (l->backlog.first && l->in_kernel < INFLIGHT_MAX && io_uring_sq_space_left(&l->ring))
+        while (l->backlog.first && l->in_kernel < l->most && io_uring_sq_space_left(&l->ring))
                 uring_queue(l, io_pop(&l->backlog));
 }
 
