@@ -5,7 +5,6 @@
 #include "guest_mem.h"
 
 #include "copy.h"
-
 #include "iotlb.h"
 
 #include <errno.h>
