@@ -96,7 +96,7 @@ void stand_leave(struct stand *stand, unsigned i)
 
 int stand_await(const struct stand *stand, unsigned n)
 {
-        const struct timespec tick = { .tv_nsec = 1000000 }; /* other processes' children: no event */
+        const struct timespec tick = { .tv_nsec = 1000000 }; /* looks again: a grandchild's end is no event for us */
         long long deadline = fe_deadline(FE_TIMEOUT_MS);
 
         while (prog_find(stand->prog.pid, "vhost-worker", NULL, 0) != n ||

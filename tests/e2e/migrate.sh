@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two QEMUs on one host, each with a back-end of its own on the same image: the guest moves over and back under verified
-# load. (That each page is noted which a back-end writes is the business of tests/proto/log.c: here most are soon written by a processor, too.)
+# load. It needs the back-end's dirty log: with a worker that noted nothing there, the guest broke after the first move.
+# That each page is noted which a back-end writes is the business of tests/proto/log.c: a processor hides some of them here.
 . "$(dirname "$0")/lib.sh"
 
 e2e_begin

@@ -109,7 +109,7 @@ int prog_count_fds(pid_t pid)
 
 int prog_await_fds(pid_t pid, int n, int timeout_ms)
 {
-        const struct timespec tick = { .tv_nsec = 2000000 };
+        const struct timespec tick = { .tv_nsec = 2000000 }; /* looks again: another process closes without an event */
         long long deadline = fe_deadline(timeout_ms);
 
         while (prog_count_fds(pid) > n) {
@@ -122,7 +122,7 @@ int prog_await_fds(pid_t pid, int n, int timeout_ms)
 
 int prog_await_children(pid_t pid, unsigned n, int timeout_ms)
 {
-        const struct timespec tick = { .tv_nsec = 2000000 };
+        const struct timespec tick = { .tv_nsec = 2000000 }; /* looks again: a grandchild's end is no event for us */
         long long deadline = fe_deadline(timeout_ms);
 
         while (prog_find(pid, NULL, NULL, 0) > n) {

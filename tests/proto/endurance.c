@@ -200,7 +200,7 @@ static void drain(struct run *run)
 /* The broker may still be at the old connection's end: comes again then, as VMMs do. */
 static void come_back(struct run *run)
 {
-        const struct timespec pause = { .tv_nsec = 5000000 };
+        const struct timespec pause = { .tv_nsec = 5000000 }; /* as VMMs wait, too: nothing tells when it is through */
         long long deadline = fe_deadline(FE_TIMEOUT_MS);
         int r;
 

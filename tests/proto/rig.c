@@ -327,7 +327,7 @@ void rig_read_disk(const struct rig *rig, uint64_t offset, void *to, size_t n)
 /* Only one connection may wait for the end of another, so a new one can be refused: it comes again, as VMMs do. */
 void rig_check_alive(const struct rig *rig)
 {
-        const struct timespec pause = { .tv_nsec = 20000000 };
+        const struct timespec pause = { .tv_nsec = 20000000 }; /* between attempts: nothing tells who may come */
         long long deadline = fe_deadline(FE_TIMEOUT_MS);
         struct fe_device device;
         struct drv_blk blk;
