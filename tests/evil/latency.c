@@ -18,7 +18,9 @@ enum {
         PHASE_MS = 60,
         ROUNDS_LEAST = 8,
         ROUNDS_MOST = 60, /* noise of a busy machine only ever adds: more rounds, less of it */
+        SAMPLES_LEAST = 200, /* fewer tell nothing of a 99th percentile: somebody else has the processors */
         SAMPLES = 20000,
+        NOTHING = INT32_MAX / 2,
         HEADER = sizeof(struct packet_header),
 };
 
@@ -38,7 +40,7 @@ static int compare(const void *a, const void *b)
         return x < y ? -1 : x > y;
 }
 
-/* 99th percentile, ns, of reads of 4 KiB, one after the other. */
+/* 99th percentile, ns, of reads of 4 KiB, one after the other; NOTHING: there were too few. */
 static int measure(struct drv_blk *blk)
 {
         static int took[SAMPLES];
@@ -52,7 +54,8 @@ static int measure(struct drv_blk *blk)
                 OK(drv_blk_run(blk, VIRTIO_BLK_T_IN, n % 1000 * 8, 4096, FE_TIMEOUT_MS, &req));
                 took[n++] = (int) (fe_now_ns() - from);
         }
-        ck_assert_uint_gt(n, 200);
+        if (n < SAMPLES_LEAST)
+                return NOTHING;
         qsort(took, n, sizeof(took[0]), compare);
         return took[n * 99 / 100];
 }
@@ -93,10 +96,15 @@ static void move_children(const struct rig *rig, const pid_t *neighbour, int cpu
                         stay_on(pid[i], cpu);
 }
 
+static bool as_before(int attacked, int alone)
+{
+        return alone < NOTHING && attacked <= alone + alone / 5;
+}
+
 START_TEST(a_neighbour_keeps_its_latency)
 {
         const enum way way = floods[_i].way;
-        int alone = INT32_MAX, attacked = INT32_MAX;
+        int alone = NOTHING, attacked = NOTHING;
         unsigned round;
         struct fe_device device;
         struct drv_blk blk;
@@ -109,7 +117,7 @@ START_TEST(a_neighbour_keeps_its_latency)
         blk = rig_blk(&device, 0);
         neighbour[0] = rig_child(&rig, "vhost-session");
         neighbour[1] = rig_child(&rig, "vhost-worker");
-        for (round = 0; round < ROUNDS_MOST && (round < ROUNDS_LEAST || attacked > alone + alone / 5); round++) {
+        for (round = 0; round < ROUNDS_MOST && (round < ROUNDS_LEAST || !as_before(attacked, alone)); round++) {
                 struct attacker a = way == TO_SESSION || way == TO_NOBODY ? attacker_in_worker(&rig)
                                                                           : attacker_in_session(&rig);
                 int p99;
@@ -124,8 +132,8 @@ START_TEST(a_neighbour_keeps_its_latency)
                 OK(prog_await_children(rig.prog.pid, 2, FE_TIMEOUT_MS));
         }
         fprintf(stderr, "flood %d: p99 %d ns attacked, %d ns not, %u rounds\n", _i, attacked, alone, round);
-        ck_assert_msg(attacked <= alone + alone / 5, "p99 %d ns under attack, %d ns without, in %u rounds", attacked,
-                      alone, round);
+        ck_assert_msg(as_before(attacked, alone), "p99 %d ns under attack, %d ns without, in %u rounds", attacked, alone,
+                      round);
         drv_blk_done(&blk);
         OK(fe_device_stop(&device));
 }
