@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 source=$PWD build=${1:-$PWD/build-coverage}
 least=95
 
-[ -e "$build/build.ninja" ] || CC=gcc meson setup "$build" "$source" -Doptimization=g -Db_coverage=true \
+[ -e "$build/build.ninja" ] || CC=gcc meson setup "$build" "$source" --buildtype=debug -Db_coverage=true \
         -Db_sanitize=undefined -Dman=disabled >/dev/null
 ninja -C "$build" >/dev/null
 
