@@ -4,6 +4,7 @@
  */
 #include "inflight.h"
 
+#include "aged.h"
 #include "virtio.h"
 
 #include <errno.h>
@@ -142,21 +143,10 @@ static int settle_last_batch(struct inflight *inflight, uint16_t used_idx)
         return 0;
 }
 
-/* Puts a head where its counter belongs. The counters are copied into `ages`, for the area may change meanwhile. */
-static void insert_by_age(uint64_t *ages, uint16_t *heads, unsigned n, uint64_t age, uint16_t head)
-{
-        for (; n > 0 && ages[n - 1] > age; n--) {
-                ages[n] = ages[n - 1];
-                heads[n] = heads[n - 1];
-        }
-        ages[n] = age;
-        heads[n] = head;
-}
-
 int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_heads, unsigned *ret_n)
 {
-        size_t room = inflight->size * sizeof(uint64_t);
-        uint64_t *ages;
+        size_t room = inflight->size * sizeof(struct aged);
+        struct aged *list;
         unsigned n = 0;
         int r;
 
@@ -165,17 +155,20 @@ int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_
         r = settle_last_batch(inflight, used_idx);
         if (r < 0)
                 return r;
-        ages = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (ages == MAP_FAILED)
+        list = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (list == MAP_FAILED)
                 return -errno;
         for (unsigned i = 0; i < inflight->size; i++) {
                 volatile struct vu_inflight_split_desc *desc = &inflight->desc[i];
 
                 if (desc->inflight == 1)
-                        insert_by_age(ages, ret_heads, n++, desc->counter, (uint16_t) i);
+                        list[n++] = (struct aged){ desc->counter, (uint16_t) i };
         }
-        inflight->counter = n ? ages[n - 1] + 1 : 0;
-        munmap(ages, room);
+        aged_sort(list, n);
+        for (unsigned i = 0; i < n; i++)
+                ret_heads[i] = list[i].head;
+        inflight->counter = n ? list[n - 1].age + 1 : 0;
+        munmap(list, room);
         *ret_n = n;
         return 0;
 }

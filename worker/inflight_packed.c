@@ -5,6 +5,8 @@
  */
 #include "inflight_packed.h"
 
+#include "aged.h"
+
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -118,9 +120,8 @@ int inflight_packed_look(const struct inflight_packed *track, struct packed_posi
 /* What is known of each entry while the area is read. */
 struct reading {
         struct inflight_packed *track;
-        uint64_t *age; /* of the heads found so far */
+        struct aged *list; /* the heads found so far */
         uint8_t *seen;
-        uint16_t *heads;
         struct inflight_packed_found found;
         unsigned entries; /* seen */
 };
@@ -153,19 +154,6 @@ static int read_free_list(struct reading *reading, uint16_t head)
         return 0;
 }
 
-/* Puts a head where its counter belongs. */
-static void insert_by_age(struct reading *reading, uint64_t age, uint16_t head)
-{
-        unsigned n = reading->found.n++;
-
-        for (; n > 0 && reading->age[n - 1] > age; n--) {
-                reading->age[n] = reading->age[n - 1];
-                reading->heads[n] = reading->heads[n - 1];
-        }
-        reading->age[n] = age;
-        reading->heads[n] = head;
-}
-
 static int read_chain(struct reading *reading, uint16_t head)
 {
         const volatile struct vu_inflight_packed_desc *desc = &reading->track->desc[head];
@@ -185,7 +173,7 @@ static int read_chain(struct reading *reading, uint16_t head)
         reading->track->slot[head].last = last;
         reading->track->slot[head].id = *(volatile uint16_t *) &reading->track->desc[last].id;
         reading->found.slots += num;
-        insert_by_age(reading, desc->counter, head);
+        reading->list[reading->found.n++] = (struct aged){ desc->counter, head };
         return desc->last == last ? 0 : -EPROTO;
 }
 
@@ -223,24 +211,27 @@ int inflight_packed_resume(struct inflight_packed *track, bool published, uint16
 {
         const struct vu_inflight_packed header = header_copy(track);
         bool commit = published && !same(new_used(&header), old_used(&header));
-        struct reading reading = { .track = track, .heads = ret_heads };
-        size_t room = track->size * (sizeof(*reading.age) + sizeof(*reading.seen));
+        struct reading reading = { .track = track };
+        size_t room = track->size * (sizeof(*reading.list) + sizeof(*reading.seen));
         int r = -EPROTO;
 
         reading.found.used = commit ? new_used(&header) : old_used(&header);
         if (header.desc_num != track->size || reading.found.used.slot >= track->size)
                 return r;
-        reading.age = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (reading.age == MAP_FAILED)
+        reading.list = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (reading.list == MAP_FAILED)
                 return -errno;
-        reading.seen = (uint8_t *) (reading.age + track->size);
+        reading.seen = (uint8_t *) (reading.list + track->size);
         r = read_entries(&reading, commit ? header.free_head : header.old_free_head);
         if (r == 0) {
-                track->counter = reading.found.n ? reading.age[reading.found.n - 1] + 1 : 0;
+                aged_sort(reading.list, reading.found.n);
+                for (unsigned i = 0; i < reading.found.n; i++)
+                        ret_heads[i] = reading.list[i].head;
+                track->counter = reading.found.n ? reading.list[reading.found.n - 1].age + 1 : 0;
                 write_back(track, reading.found.used);
                 *ret_found = reading.found;
         }
-        munmap(reading.age, room);
+        munmap(reading.list, room);
         return r;
 }
 

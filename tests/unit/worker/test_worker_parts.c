@@ -2,6 +2,7 @@
  * The worker's small decisions: cursors over a chain, states of a vring, the polling window, block requests, config
  * space, in-flight tracking.
  */
+#include "aged.h"
 #include "array.h"
 #include "chain.h"
 #include "dev/blk_config.h"
@@ -220,6 +221,37 @@ START_TEST(wrong_areas_are_refused)
 }
 END_TEST
 
+/* Ages by `step` from `first` on, 8 bits of them: up, down, equal, in no order. */
+static void check_aged(unsigned n, unsigned first, unsigned step)
+{
+        static struct aged list[UINT16_MAX];
+        static bool seen[UINT16_MAX];
+
+        memset(seen, 0, sizeof(seen));
+        for (unsigned i = 0; i < n; i++)
+                list[i] = (struct aged){ .age = (uint8_t) (first + i * step), .head = (uint16_t) i };
+        aged_sort(list, n);
+        for (unsigned i = 0; i < n; i++) {
+                ck_assert_uint_eq(list[i].age, (uint8_t) (first + list[i].head * step));
+                ck_assert(!seen[list[i].head]);
+                seen[list[i].head] = true;
+                if (i && list[i - 1].age == list[i].age)
+                        ck_assert_uint_lt(list[i - 1].head, list[i].head);
+                else if (i)
+                        ck_assert_uint_lt(list[i - 1].age, list[i].age);
+        }
+}
+
+START_TEST(the_eldest_comes_first)
+{
+        static const unsigned sizes[] = { 0, 1, 2, 3, 7, 8, 255, 1000, 32768 };
+
+        for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++)
+                for (unsigned step = 0; step < 256; step += 51)
+                        check_aged(sizes[i], 17 * i, step);
+}
+END_TEST
+
 /* Each step of completing a batch may be the last one; whatever it was, the next life finds the truth. */
 START_TEST(a_batch_may_be_cut_anywhere)
 {
@@ -278,6 +310,7 @@ int main(void)
         tcase_add_test(tcase, the_config_space_is_laid_out);
         tcase_add_test(tcase, wrong_areas_are_refused);
         tcase_add_test(tcase, a_batch_may_be_cut_anywhere);
+        tcase_add_test(tcase, the_eldest_comes_first);
         suite_add_tcase(suite, tcase);
         srunner_run_all(runner, CK_NORMAL);
         failed = srunner_ntests_failed(runner);
