@@ -8,10 +8,10 @@ const char *__tsan_default_options(void);
 
 #define REPORTS "log_path=/tmp/vhost-sanitizer"
 
-/* Leaks cannot be looked for in a process that nobody may trace. */
+/* Leaks cannot be looked for in a process that nobody may trace. SIGBUS is the front-end's doing: it truncates memory. */
 const char *__asan_default_options(void)
 {
-        return "detect_leaks=0:abort_on_error=1:handle_segv=1:" REPORTS;
+        return "detect_leaks=0:abort_on_error=1:handle_segv=1:handle_sigbus=0:" REPORTS;
 }
 
 const char *__ubsan_default_options(void)
@@ -22,5 +22,5 @@ const char *__ubsan_default_options(void)
 /* Of what the guest, another process, does to shared memory it sees nothing. */
 const char *__tsan_default_options(void)
 {
-        return "halt_on_error=1:abort_on_error=1:handle_segv=1:atexit_sleep_ms=0:" REPORTS;
+        return "halt_on_error=1:abort_on_error=1:handle_segv=1:handle_sigbus=0:atexit_sleep_ms=0:" REPORTS;
 }
