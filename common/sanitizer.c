@@ -8,7 +8,7 @@ const char *__tsan_default_options(void);
 
 #define REPORTS "log_path=/tmp/vhost-sanitizer"
 
-/* Leaks cannot be looked for in a process that nobody may trace. SIGBUS is the front-end's doing: it truncates memory. */
+/* Leaks cannot be looked for in a process that nobody may trace. SIGBUS means that a front-end truncates its memory. */
 const char *__asan_default_options(void)
 {
         return "detect_leaks=0:abort_on_error=1:handle_segv=1:handle_sigbus=0:" REPORTS;
