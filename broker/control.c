@@ -162,23 +162,6 @@ static void admit(struct control *control, struct fd connection)
         host_close_stranger(control->host, connection);
 }
 
-static int on_pause_over(sd_event_source *source, uint64_t usec, void *context)
-{
-        struct control *control = context;
-
-        (void) source;
-        (void) usec;
-        return sd_event_source_set_enabled(control->source, SD_EVENT_ON);
-}
-
-/* What comes meanwhile waits in the socket's backlog. */
-static void pause_accepts(struct control *control)
-{
-        sd_event_source_set_enabled(control->source, SD_EVENT_OFF);
-        sd_event_source_set_time_relative(control->timer, PAUSE_US);
-        sd_event_source_set_enabled(control->timer, SD_EVENT_ONESHOT);
-}
-
 /* One per wake-up: devices' sockets have their turn in between. */
 static int on_connect(sd_event_source *source, int fd, uint32_t events, void *context)
 {
@@ -193,7 +176,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *co
         if (fd_has(&connection))
                 admit(control, connection);
         else
-                pause_accepts(control);
+                pause_source(&control->accept_pause, &control->source, PAUSE_US);
         return 0;
 }
 
@@ -254,22 +237,17 @@ int control_open(struct control *control, const struct options *options, struct 
 
 int control_start(struct control *control, struct host *host)
 {
-        int r;
-
         control->host = host;
         if (!fd_has(&control->listener.socket))
                 return 0;
-        r = sd_event_add_time_relative(host->event, &control->timer, CLOCK_MONOTONIC, 0, 0, on_pause_over, control);
-        if (r >= 0)
-                r = sd_event_add_io(host->event, &control->source, control->listener.socket.num, EPOLLIN, on_connect,
-                                    control);
-        return r;
+        return sd_event_add_io(host->event, &control->source, control->listener.socket.num, EPOLLIN, on_connect,
+                               control);
 }
 
 void control_done(struct control *control)
 {
         control->source = sd_event_source_disable_unref(control->source);
-        control->timer = sd_event_source_disable_unref(control->timer);
+        pause_done(&control->accept_pause);
         for (unsigned i = 0; i < CONTROL_CONNECTIONS_MOST; i++) {
                 struct control_connection *c = &control->connection[i];
 

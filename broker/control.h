@@ -7,6 +7,7 @@
 #include "listen.h"
 #include "log.h"
 #include "options.h"
+#include "pause.h"
 
 #include <systemd/sd-event.h>
 
@@ -27,7 +28,8 @@ struct control {
         struct listener listener; /* socket FD_NONE: nobody can ask */
         bool has_group;
         gid_t group; /* beside root, may ask */
-        sd_event_source *source, *timer; /* who connects; when to look again */
+        sd_event_source *source; /* who connects */
+        struct pause accept_pause;
         struct log_limit accepts, refusals;
         struct control_connection connection[CONTROL_CONNECTIONS_MOST];
 };

@@ -140,25 +140,6 @@ static void admit(struct device *device, struct fd connection)
         }
 }
 
-static int on_pause_over(sd_event_source *source, uint64_t usec, void *context)
-{
-        struct device *device = context;
-
-        (void) source;
-        (void) usec;
-        if (device->listen_source)
-                sd_event_source_set_enabled(device->listen_source, SD_EVENT_ON);
-        return 0;
-}
-
-static void pause_accepts(struct device *device)
-{
-        device->listen_timer = sd_event_source_disable_unref(device->listen_timer);
-        if (sd_event_add_time_relative(device->host->event, &device->listen_timer, CLOCK_MONOTONIC, PAUSE_US, 0,
-                                       on_pause_over, device) >= 0)
-                sd_event_source_set_enabled(device->listen_source, SD_EVENT_OFF);
-}
-
 static bool may_accept(struct device *device)
 {
         const unsigned per_s = device->config->limits.connections_per_s;
@@ -177,7 +158,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *co
                 struct fd connection;
 
                 if (!may_accept(device)) {
-                        pause_accepts(device);
+                        pause_source(&device->accept_pause, &device->listen_source, PAUSE_US);
                         break;
                 }
                 connection.num = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -187,7 +168,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *co
                 }
                 if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
                         log_refusal(device, "accept: %s", log_errno(errno));
-                        pause_accepts(device);
+                        pause_source(&device->accept_pause, &device->listen_source, PAUSE_US);
                 }
                 break;
         }
@@ -238,7 +219,7 @@ void device_look(struct device *device)
 void device_stop(struct device *device)
 {
         device->listen_source = sd_event_source_disable_unref(device->listen_source);
-        device->listen_timer = sd_event_source_disable_unref(device->listen_timer);
+        pause_done(&device->accept_pause);
         outward_stop(&device->outward);
         release_held(device);
         serving_ask_end(&device->serving);

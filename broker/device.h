@@ -7,6 +7,7 @@
 #include "config.h"
 #include "listen.h"
 #include "outward.h"
+#include "pause.h"
 #include "resource.h"
 #include "serving.h"
 
@@ -20,7 +21,8 @@ struct device {
         struct serving serving;
         struct fd held; /* a connection that waits for the device to become free */
         struct outward outward; /* Connect= */
-        sd_event_source *listen_source, *listen_timer, *held_source, *held_timer;
+        sd_event_source *listen_source, *held_source, *held_timer;
+        struct pause accept_pause;
         struct log_limit accepts, refusals;
 };
 

@@ -158,7 +158,7 @@ static void close_session_side(struct serving *serving)
         if (serving->reports_source)
                 serving_read_reports(serving, LAST_WORDS); /* no more: somebody else may hold the pipe and go on */
         serving->reports_source = sd_event_source_disable_unref(serving->reports_source);
-        serving->reports_timer = sd_event_source_disable_unref(serving->reports_timer);
+        pause_done(&serving->reports_pause);
         fd_close(&serving->reports);
         fd_close(&serving->control);
 }

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "fd.h"
 #include "ipc.h"
+#include "pause.h"
 #include "resource.h"
 #include "spawn.h"
 
@@ -42,7 +43,8 @@ struct serving {
         struct fd control; /* to the session; nothing can come back through it */
         struct fd reports; /* packet-mode pipe from the session */
         struct fd fence;   /* hangs up when the worker's last I/O has ended */
-        sd_event_source *reports_source, *fence_source, *timer, *reports_timer;
+        sd_event_source *reports_source, *fence_source, *timer;
+        struct pause reports_pause;
         struct ipc_peer peer;
         bool ready; /* the worker's READY was taken, as `said` says */
         struct ipc_serving said;

@@ -94,26 +94,6 @@ void serving_read_reports(struct serving *serving, unsigned most)
         }
 }
 
-static int on_pause_over(sd_event_source *source, uint64_t usec, void *context)
-{
-        struct serving *serving = context;
-
-        (void) source;
-        (void) usec;
-        if (serving->reports_source)
-                sd_event_source_set_enabled(serving->reports_source, SD_EVENT_ON);
-        return 0;
-}
-
-/* Its pipe fills up meanwhile, and that is the session's own trouble. */
-static void pause_reports(struct serving *serving)
-{
-        serving->reports_timer = sd_event_source_disable_unref(serving->reports_timer);
-        if (sd_event_add_time_relative(serving->host->event, &serving->reports_timer, CLOCK_MONOTONIC, PAUSE_US, 0,
-                                       on_pause_over, serving) >= 0)
-                sd_event_source_set_enabled(serving->reports_source, SD_EVENT_OFF);
-}
-
 int serving_on_reports(sd_event_source *source, int fd, uint32_t events, void *context)
 {
         struct serving *serving = context;
@@ -125,6 +105,6 @@ int serving_on_reports(sd_event_source *source, int fd, uint32_t events, void *c
                            PACKETS_BURST / REPORTS_MOST))
                 serving_read_reports(serving, REPORTS_MOST);
         else
-                pause_reports(serving);
+                pause_source(&serving->reports_pause, &serving->reports_source, PAUSE_US); /* its pipe fills up */
         return 0;
 }

@@ -14,8 +14,8 @@
 enum { STOP_MS = 1000 };
 
 /*
- * ret_signal: one that was just about to reach it, and must not get lost. It stops at its next way out of the kernel. There is nothing to wait on with a limit
- * but to look.
+ * ret_signal: one that was just about to reach it, and must not get lost. It stops at its next way out of the kernel.
+ * There is nothing to wait on with a limit but to look.
  */
 static int await_stop(pid_t pid, int *ret_signal)
 {
