@@ -4,26 +4,17 @@
  */
 #include "policy.h"
 
-#include "vhost_user.h"
-#include "virtio.h"
+#include "every_device.h"
 
 const struct policy_device policy_block = {
         .type = "block",
         .id = VIRTIO_ID_BLOCK,
-        .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
-                    VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) |
-                    VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_IN_ORDER) |
-                    VIRTIO_BIT(VIRTIO_BLK_F_SEG_MAX) |
+        .features = POLICY_RING_FEATURES | VIRTIO_BIT(VIRTIO_BLK_F_SEG_MAX) |
                     VIRTIO_BIT(VIRTIO_BLK_F_RO) | VIRTIO_BIT(VIRTIO_BLK_F_BLK_SIZE) |
                     VIRTIO_BIT(VIRTIO_BLK_F_FLUSH) | VIRTIO_BIT(VIRTIO_BLK_F_TOPOLOGY) |
                     VIRTIO_BIT(VIRTIO_BLK_F_CONFIG_WCE) | VIRTIO_BIT(VIRTIO_BLK_F_MQ) |
                     VIRTIO_BIT(VIRTIO_BLK_F_DISCARD) | VIRTIO_BIT(VIRTIO_BLK_F_WRITE_ZEROES),
-        .protocol_features = VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_LOG_SHMFD) | VIRTIO_BIT(VU_PF_REPLY_ACK) |
-                             VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |
-                             VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |
-                             VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_STATUS) | VIRTIO_BIT(VU_PF_DEVICE_STATE) |
-                             VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT) |
-                             VIRTIO_BIT(VU_PF_PAGEFAULT),
+        .protocol_features = POLICY_PROTOCOL_FEATURES,
         .queues_max = 64,
 };
 

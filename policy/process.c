@@ -11,15 +11,16 @@ enum {
         BACKEND_FDS = 4,
 };
 
+#define NAMESPACES                                                                                                     \
+        {                                                                                                              \
+                { "user", POLICY_OWN }, { "pid", POLICY_OWN }, { "mnt", POLICY_OWN }, { "ipc", POLICY_OWN },           \
+                { "uts", POLICY_OWN }, { "net", POLICY_PAIR },                                                         \
+        }
+
 const struct policy_process policy_process_session = {
         .name = "vhost-session",
         .program = POLICY_SESSION,
-        .namespaces = { { "user", POLICY_OWN },
-                        { "pid", POLICY_OWN },
-                        { "mnt", POLICY_OWN },
-                        { "ipc", POLICY_OWN },
-                        { "uts", POLICY_OWN },
-                        { "net", POLICY_PAIR } },
+        .namespaces = NAMESPACES,
         .nofile = { 64 + VU_MEM_SLOTS + 2 * VU_FDS_MAX, 3, 0 },
         .nproc = { 0, 0, 0 },
         .memlock_kib = { 0, 0, 0 },
@@ -34,12 +35,7 @@ const struct policy_process policy_process_session = {
 const struct policy_process policy_process_worker = {
         .name = "vhost-worker",
         .program = POLICY_WORKER,
-        .namespaces = { { "user", POLICY_OWN },
-                        { "pid", POLICY_OWN },
-                        { "mnt", POLICY_OWN },
-                        { "ipc", POLICY_OWN },
-                        { "uts", POLICY_OWN },
-                        { "net", POLICY_PAIR } },
+        .namespaces = NAMESPACES,
         .nofile = { 48 + 2 * PACKET_FDS_MAX, 3, 4 },
         .nproc = { POOL, 0, 1 + POOL },
         .memlock_kib = { 0, 0, 1024 },

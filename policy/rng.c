@@ -3,21 +3,13 @@
  */
 #include "policy.h"
 
-#include "vhost_user.h"
-#include "virtio.h"
+#include "every_device.h"
 
 const struct policy_device policy_rng = {
         .type = "rng",
         .id = VIRTIO_ID_RNG,
-        .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
-                    VIRTIO_BIT(VIRTIO_F_EVENT_IDX) | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC) |
-                    VIRTIO_BIT(VIRTIO_F_RING_PACKED) | VIRTIO_BIT(VIRTIO_F_IN_ORDER),
-        .protocol_features = VIRTIO_BIT(VU_PF_MQ) | VIRTIO_BIT(VU_PF_LOG_SHMFD) | VIRTIO_BIT(VU_PF_REPLY_ACK) |
-                             VIRTIO_BIT(VU_PF_CONFIG) | VIRTIO_BIT(VU_PF_INFLIGHT_SHMFD) |
-                             VIRTIO_BIT(VU_PF_CONFIGURE_MEM_SLOTS) | VIRTIO_BIT(VU_PF_BACKEND_REQ) |
-                             VIRTIO_BIT(VU_PF_RESET_DEVICE) | VIRTIO_BIT(VU_PF_STATUS) | VIRTIO_BIT(VU_PF_DEVICE_STATE) |
-                             VIRTIO_BIT(VU_PF_INBAND_NOTIFICATIONS) | VIRTIO_BIT(VU_PF_GET_VRING_BASE_INFLIGHT) |
-                             VIRTIO_BIT(VU_PF_PAGEFAULT),
+        .features = POLICY_RING_FEATURES,
+        .protocol_features = POLICY_PROTOCOL_FEATURES,
         .queues_max = 1,
 };
 
