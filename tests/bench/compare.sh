@@ -9,17 +9,8 @@
 set -euo pipefail
 build=${1:?BUILDDIR} rounds=${2:-5} seconds=${3:-3}
 backend_cpu=${BACKEND_CPU:-1} load_cpu=${LOAD_CPU:-0}
-dir=$(mktemp -d /tmp/vb-compare-XXXXXX)
-chmod 755 "$dir"
-pid=
-finish() {
-        [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-        wait
-        rm -rf "$dir"
-}
-trap finish EXIT
-size=$((256 << 20))
-head -c $size /dev/urandom >"$dir/disk"
+. "$(dirname "$0")/turns.sh"
+bench_begin
 
 start() { # NAME: starts a back-end on $dir/sock in the background, its id in $pid
         local socket="$dir/sock" broker="$build/broker/vhost-broker" qsd=qemu-storage-daemon
@@ -43,9 +34,7 @@ measure() { # NAME DEPTH: requests a second
         start "$1"
         out=$(taskset -c "$load_cpu" "$build/tests/bench/blk-load" --socket="$dir/sock" --depth="$2" --seconds="$seconds" \
                 --size=$size) || { cat "$dir/log" >&2; return 1; }
-        kill "$pid"
-        wait "$pid" 2>/dev/null || true
-        pid=
+        bench_stop
         echo "${out%% *}"
 }
 
@@ -65,7 +54,6 @@ compare() { # OURS THEIRS DEPTH
                 "$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", a / b }')"
 }
 
-cat "$dir/disk" >/dev/null # into the page cache
 echo "requests a second, medians of $rounds times $seconds s, back-end on CPU $backend_cpu, load on CPU $load_cpu"
 for depth in 1 32; do
         compare broker-uring qsd-io_uring $depth

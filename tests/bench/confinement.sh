@@ -11,19 +11,8 @@ set -euo pipefail
 build=${1:?BUILDDIR} rounds=${2:-9} seconds=${3:-2}
 shift $(($# < 3 ? $# : 3))
 [ $# -gt 0 ] || set -- uring:1 uring:32 sync:1 sync:32
-dir=$(mktemp -d /tmp/vb-confinement-XXXXXX)
-chmod 755 "$dir"
-pid=
-finish() {
-        [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-        wait
-        rm -rf "$dir"
-}
-trap finish EXIT
-
-size=$((256 << 20))
-head -c $size /dev/urandom >"$dir/disk"
-cat "$dir/disk" >/dev/null # into the page cache
+. "$(dirname "$0")/turns.sh"
+bench_begin
 mkdir -p "$dir/without/broker/session" "$dir/without/worker" # where the broker looks for the others
 cp "$build/tests/bench/unconfined-broker" "$dir/without/broker/vhost-broker"
 cp "$build/tests/bench/unconfined-session" "$dir/without/broker/session/vhost-session"
@@ -54,9 +43,7 @@ measure() { # with|without ENGINE DEPTH: requests a second
         done
         wait "$load" || { cat "$dir/log" >&2; return 1; }
         [ "$modes" = "$wanted" ] || { echo "$1: seccomp modes of session and worker: $modes" >&2; return 1; }
-        kill "$pid"
-        wait "$pid" 2>/dev/null || true
-        pid=
+        bench_stop
         read -r out _ <"$dir/out"
         echo "$out" >>"$dir/$1-$2-$3"
 }
