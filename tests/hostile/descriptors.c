@@ -4,7 +4,7 @@
  * long as they last; never a neighbour, never the broker, not even while it ends.
  */
 #include "fuse_file.h"
-#include "rig.h"
+#include "neighbour.h"
 
 #include "array.h"
 
@@ -24,39 +24,6 @@
 #include <unistd.h>
 
 enum { LINGER_S = 3 };
-
-struct neighbour {
-        struct fe_device device;
-        struct drv_blk blk;
-};
-
-static struct neighbour move_in(const struct rig *rig)
-{
-        struct neighbour n;
-
-        OK(fe_device_start(rig->other_socket, NULL, &n.device));
-        n.blk = rig_blk(&n.device, 0);
-        return n;
-}
-
-static void look_in(struct neighbour *n)
-{
-        uint8_t got[4096], want[4096];
-
-        for (unsigned i = 0; i < 20; i++) {
-                OK(drv_blk_read(&n->blk, i * 8, got, sizeof(got)));
-                rig_pattern(i * 8 * 512, want, sizeof(want));
-                ck_assert_mem_eq(got, want, sizeof(want));
-        }
-        rig_quiet(&n->device.conn);
-}
-
-static void move_out(struct neighbour *n)
-{
-        look_in(n);
-        drv_blk_done(&n->blk);
-        OK(fe_device_stop(&n->device));
-}
 
 /* Each message that carries a descriptor, with this one; whether it is taken or refused is not the question. */
 static const uint32_t carriers[] = { VU_SET_MEM_TABLE,      VU_SET_LOG_BASE,    VU_SET_LOG_FD,   VU_SET_VRING_KICK,
@@ -115,7 +82,7 @@ static struct fuse_file fuse_of(const struct rig *rig)
 START_TEST(file_whose_close_hangs)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fuse_file file = fuse_of(&rig);
         struct fe_conn conn, next;
 
@@ -126,13 +93,13 @@ START_TEST(file_whose_close_hangs)
                 send_in(&conn, carriers[_i], file.file.num);
                 fe_close(&conn);
                 OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &next));
-                look_in(&n);
+                neighbour_look_in(&n);
                 fe_close(&next);
-                look_in(&n);
+                neighbour_look_in(&n);
         }
         fuse_file_done(&file);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -141,7 +108,7 @@ START_TEST(file_whose_close_hangs_in_the_queue)
 {
         static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fuse_file file = fuse_of(&rig);
         struct fe_conn first, held, refused;
 
@@ -155,12 +122,12 @@ START_TEST(file_whose_close_hangs_in_the_queue)
                 fe_close(&refused);
                 fe_close(&held);
                 rig_quiet(&first); /* the broker lets all go, and this one goes on */
-                look_in(&n);
+                neighbour_look_in(&n);
                 fe_close(&first);
         }
         fuse_file_done(&file);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -211,7 +178,7 @@ static struct fd lingering(struct fd *ret_peer)
 START_TEST(socket_that_lingers)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fd peer, s = lingering(&peer);
         struct fe_conn conn = rig_connect(&rig);
 
@@ -219,10 +186,10 @@ START_TEST(socket_that_lingers)
         send_in(&conn, carriers[_i], s.num);
         fd_close(&s); /* the last one is not ours any more */
         fe_close(&conn);
-        look_in(&n);
+        neighbour_look_in(&n);
         rig_check_alive(&rig);
         fd_close(&peer);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -231,7 +198,7 @@ START_TEST(socket_that_lingers_in_the_queue)
 {
         static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn first = rig_connect(&rig), held, third;
         struct fd peer, s = lingering(&peer);
         long long from;
@@ -245,11 +212,11 @@ START_TEST(socket_that_lingers_in_the_queue)
         fe_close(&first);
         rig_quiet(&held); /* the broker was free to serve it */
         ck_assert_int_lt((fe_now_ns() - from) / 1000000000, LINGER_S - 1);
-        look_in(&n);
+        neighbour_look_in(&n);
         fe_close(&held);
         rig_check_alive(&rig);
         fd_close(&peer);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -281,7 +248,7 @@ static void used_without_calls(struct drv_blk *blk)
 START_TEST(call_that_is_full)
 {
         RIG_WITH(rig, .neighbour = true, .engine = _i ? "sync" : "uring");
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 2 });
         struct drv_blk blk = rig_blk(&device, 0), well = rig_blk(&device, 1);
         struct fd full = full_counter();
@@ -296,7 +263,7 @@ START_TEST(call_that_is_full)
         fe_device_drop(&device);
         fd_close(&full);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -318,7 +285,7 @@ static void *toggle(void *context)
 START_TEST(call_that_is_made_to_block)
 {
         RIG_WITH(rig, .neighbour = true, .engine = "sync");
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
         struct drv_blk blk = rig_blk(&device, 0);
         struct fd full = full_counter();
@@ -337,16 +304,16 @@ START_TEST(call_that_is_made_to_block)
                 while (drv_blk_reap(&blk, &req) == 0 && fe_left_ms(end))
                         ;
         }
-        look_in(&n);
+        neighbour_look_in(&n);
         fe_close(&device.conn);
-        look_in(&n);
+        neighbour_look_in(&n);
         rig_check_alive(&rig);
         atomic_store(&toggler.over, true);
         pthread_join(thread, NULL);
         drv_blk_done(&blk);
         fe_device_drop(&device);
         fd_close(&full);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -354,15 +321,15 @@ END_TEST
 START_TEST(the_connection_itself)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
 
         conn.timeout_ms = 300;
         send_in(&conn, carriers[_i], conn.fd.num);
         fe_close(&conn);
-        look_in(&n);
+        neighbour_look_in(&n);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -371,7 +338,7 @@ START_TEST(the_connection_in_its_own_queue)
 {
         static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
 
         for (unsigned i = 0; i < 20; i++) {
                 struct fe_conn conn;
@@ -381,9 +348,9 @@ START_TEST(the_connection_in_its_own_queue)
                         (void) fe_send_raw(&conn, &header, k % (sizeof(header) + 1), &conn.fd.num, 1);
                 fe_close(&conn);
         }
-        look_in(&n);
+        neighbour_look_in(&n);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 

@@ -2,7 +2,7 @@
  * Hostile front-ends. Each case ends in the same three looks: the device serves the next connection, its neighbour
  * behind the same broker has noticed nothing, and the broker has as many descriptors as before (rig_stop).
  */
-#include "rig.h"
+#include "neighbour.h"
 
 #include "array.h"
 
@@ -13,39 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A neighbour at work: its connection and its worker must be the same ones at the end. */
-struct neighbour {
-        struct fe_device device;
-        struct drv_blk blk;
-};
-
-static struct neighbour move_in(const struct rig *rig)
-{
-        struct neighbour n;
-
-        OK(fe_device_start(rig->other_socket, NULL, &n.device));
-        n.blk = rig_blk(&n.device, 0);
-        return n;
-}
-
-static void look_in(struct neighbour *n)
-{
-        uint8_t got[4096], want[4096];
-
-        for (unsigned i = 0; i < 20; i++) {
-                OK(drv_blk_read(&n->blk, i * 8, got, sizeof(got)));
-                rig_pattern(i * 8 * 512, want, sizeof(want));
-                ck_assert_mem_eq(got, want, sizeof(want));
-        }
-}
-
-static void move_out(struct neighbour *n)
-{
-        look_in(n);
-        drv_blk_done(&n->blk);
-        OK(fe_device_stop(&n->device));
-}
-
 static uint32_t random_of(uint32_t *state)
 {
         *state = *state * 1664525 + 1013904223;
@@ -55,7 +22,7 @@ static uint32_t random_of(uint32_t *state)
 START_TEST(garbage)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         uint32_t state = 4711;
         uint8_t bytes[2048];
 
@@ -68,9 +35,9 @@ START_TEST(garbage)
                 (void) fe_send_raw(&conn, bytes, 1 + random_of(&state) % sizeof(bytes), NULL, 0);
                 fe_close(&conn);
         }
-        look_in(&n);
+        neighbour_look_in(&n);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -78,7 +45,7 @@ END_TEST
 START_TEST(random_messages)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         uint32_t state = 815 + (uint32_t) _i;
         uint8_t payload[512];
         int fds[8];
@@ -101,7 +68,7 @@ START_TEST(random_messages)
         for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
                 close(fds[i]);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -109,7 +76,7 @@ END_TEST
 START_TEST(too_many_fds)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct vu_header header = { VU_SET_OWNER, VU_VERSION | VU_FLAG_NEED_REPLY, 0 };
         int fds[FE_SEND_FDS_MAX];
         int event = eventfd(0, EFD_CLOEXEC);
@@ -129,7 +96,7 @@ START_TEST(too_many_fds)
         }
         close(event);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -138,7 +105,7 @@ START_TEST(silent_client)
 {
         static const struct vu_header header = { VU_SET_FEATURES, VU_VERSION, 8 };
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn;
 
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
@@ -148,7 +115,7 @@ START_TEST(silent_client)
         OK(fe_gone(&conn));
         fe_close(&conn);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -156,17 +123,17 @@ END_TEST
 START_TEST(client_that_never_reads)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
 
         conn.timeout_ms = 200; /* until nobody takes any more: that is the point */
         for (unsigned i = 0; i < 100000; i++)
                 if (fe_send(&conn, VU_GET_FEATURES, NULL, 0))
                         break;
-        look_in(&n);
+        neighbour_look_in(&n);
         fe_close(&conn);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -174,7 +141,7 @@ END_TEST
 START_TEST(truncated_memory)
 {
         RIG_WITH(rig, .neighbour = true, .engine = _i ? "sync" : "uring");
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
         struct drv_blk blk = rig_blk(&device, 0);
         struct drv_vring *v = device.vring[0];
@@ -186,7 +153,7 @@ START_TEST(truncated_memory)
         drv_blk_done(&blk);
         fe_device_drop(&device);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -194,7 +161,7 @@ END_TEST
 START_TEST(odd_fds)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 2 });
         struct drv_blk well = rig_blk(&device, 1);
         int odd[4], pair[2];
@@ -219,14 +186,14 @@ START_TEST(odd_fds)
         drv_blk_done(&well);
         fe_device_drop(&device);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
 START_TEST(connects_and_leaves)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
 
         for (unsigned i = 0; i < 50; i++) {
                 struct fe_conn conn;
@@ -237,7 +204,7 @@ START_TEST(connects_and_leaves)
                 fe_close(&conn);
         }
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 
@@ -245,7 +212,7 @@ END_TEST
 START_TEST(storm)
 {
         RIG_WITH(rig, .neighbour = true);
-        struct neighbour n = move_in(&rig);
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 4 });
         struct fe_conn *conn = &device.conn;
         struct drv_blk blk[4];
@@ -268,12 +235,12 @@ START_TEST(storm)
                 else
                         (void) fe_set_vring_fd(conn, VU_SET_VRING_KICK, q, device.vring[q]->kick.num);
         }
-        look_in(&n);
+        neighbour_look_in(&n);
         for (unsigned q = 0; q < 4; q++)
                 drv_blk_done(&blk[q]);
         fe_device_drop(&device);
         rig_check_alive(&rig);
-        move_out(&n);
+        neighbour_move_out(&n);
 }
 END_TEST
 

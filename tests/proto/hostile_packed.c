@@ -2,49 +2,17 @@
  * Hostile guests with packed rings: each case breaks at most its own ring; the connection, the other queue of the same
  * device and the next connection go on.
  */
-#include "rig.h"
+#include "victim.h"
 
 #include "array.h"
 
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SIZE = 61 };
 
-struct victim {
-        struct fe_device device;
-        struct drv_packed *ring; /* queue 0, to be written to by hand */
-        struct drv_blk well;     /* queue 1, which must not notice */
-        struct fe_buf head, data, status, table;
-};
-
-static struct victim victim_open(const struct rig *rig)
+static struct drv_packed *ring_of(const struct victim *v)
 {
-        struct fe_options options = { .queues = 2, .queue_size = SIZE, .packed = true };
-        struct victim v = { .device = rig_device(rig, options) };
-
-        ck_assert(v.device.features & VIRTIO_BIT(VIRTIO_F_RING_PACKED));
-        v.ring = drv_packed_of(v.device.vring[0]);
-        v.well = rig_blk(&v.device, 1);
-        OK(fe_mem_alloc(v.device.mem, 0, sizeof(struct virtio_blk_header), 16, &v.head));
-        OK(fe_mem_alloc(v.device.mem, 0, 4096, 4096, &v.data));
-        OK(fe_mem_alloc(v.device.mem, 0, 1, 1, &v.status));
-        OK(fe_mem_alloc(v.device.mem, 0, 65536, 16, &v.table));
-        return v;
-}
-
-static void victim_close(const struct rig *rig, struct victim *v)
-{
-        uint32_t base;
-
-        rig_quiet(&v->device.conn);
-        for (unsigned i = 0; i < 5; i++)
-                rig_read_one(rig, &v->well);
-        OK(fe_get_vring_base(&v->device.conn, 0, &base));
-        drv_blk_done(&v->well);
-        fe_device_drop(&v->device);
-        rig_check_alive(rig);
+        return drv_packed_of(v->device.vring[0]);
 }
 
 #define NEXT VRING_DESC_F_NEXT
@@ -72,7 +40,7 @@ static void put_read(struct victim *v, struct vring_packed_desc *d, bool in_ring
 
 static void bad_chain(struct victim *v, unsigned which)
 {
-        struct vring_packed_desc *d = v->ring->desc, *t = (struct vring_packed_desc *) v->table.at;
+        struct vring_packed_desc *d = ring_of(v)->desc, *t = (struct vring_packed_desc *) v->table.at;
 
         put_read(v, d, true);
         put_read(v, t, false);
@@ -132,38 +100,15 @@ static void bad_chain(struct victim *v, unsigned which)
 
 enum { CHAINS = 15 };
 
-static void kick(struct victim *v)
-{
-        (void) !write(v->device.vring[0]->kick.num, &(uint64_t){ 1 }, 8);
-}
-
-/* Takes the call that every start makes, so that the next one means something. */
-static void drain_call(struct victim *v)
-{
-        uint64_t count;
-
-        rig_quiet(&v->device.conn);
-        (void) !read(v->device.vring[0]->call.num, &count, sizeof(count));
-}
-
-/* The ring answered (with any status), or broke and said so by its err fd; silence for ever is neither. */
-static void answered_or_broken(struct victim *v)
-{
-        struct pollfd p[2] = { { .fd = v->device.vring[0]->err.num, .events = POLLIN },
-                               { .fd = v->device.vring[0]->call.num, .events = POLLIN } };
-
-        ck_assert_int_ge(poll(p, 2, FE_TIMEOUT_MS), 1);
-}
-
 START_TEST(chains)
 {
         RIG_WITH(rig, .engine = _i % 2 ? "sync" : "uring");
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, true);
 
-        drain_call(&v);
+        victim_drain_call(&v);
         bad_chain(&v, _i / 2);
-        kick(&v);
-        answered_or_broken(&v);
+        victim_kick(&v);
+        victim_answers_or_breaks(&v);
         victim_close(&rig, &v);
 }
 END_TEST
@@ -172,13 +117,13 @@ END_TEST
 START_TEST(laps_without_end)
 {
         RIG_WITH(rig, .engine = _i ? "sync" : "uring");
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, true);
         long long end = fe_deadline(500); /* how long the guest keeps at it; nothing is waited for */
 
         for (unsigned lap = 0; fe_left_ms(end); lap++) {
                 for (unsigned i = 0; i < SIZE; i++)
-                        put(&v.ring->desc[i], v.data.gpa, 4096, (lap & 1 ? USED : AVAIL) | WRITE | (i % 3 ? NEXT : 0));
-                kick(&v);
+                        put(&ring_of(&v)->desc[i], v.data.gpa, 4096, (lap & 1 ? USED : AVAIL) | WRITE | (i % 3 ? NEXT : 0));
+                victim_kick(&v);
         }
         victim_close(&rig, &v);
 }
@@ -189,7 +134,7 @@ START_TEST(bad_bases)
 {
         static const uint32_t bad[] = { 0x80008000 | SIZE, 0x80008000 | SIZE << 16, 0xffffffff, 0x80038002 };
         RIG(rig);
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, true);
         struct drv_blk blk = rig_blk(&v.device, 0);
         uint32_t base;
 
@@ -209,19 +154,11 @@ END_TEST
 START_TEST(broken_ring_starts_again)
 {
         RIG(rig);
-        struct victim v = victim_open(&rig);
-        struct drv_blk blk;
-        uint32_t base;
+        struct victim v = victim_open(&rig, SIZE, true);
 
         bad_chain(&v, 1);
-        kick(&v);
-        OK(fe_poll(v.device.vring[0]->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
-        OK(fe_get_vring_base(&v.device.conn, 0, &base));
-        drv_rebase(v.device.vring[0], 0);
-        OK(fe_device_start_vring(&v.device, 0, drv_base(v.device.vring[0])));
-        blk = rig_blk(&v.device, 0);
-        rig_read_one(&rig, &blk);
-        drv_blk_done(&blk);
+        victim_kick(&v);
+        (void) victim_breaks_and_restarts(&rig, &v);
         victim_close(&rig, &v);
 }
 END_TEST

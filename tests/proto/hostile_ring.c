@@ -2,35 +2,18 @@
  * Hostile guests: what a driver can write into a ring. Each case breaks at most its own ring: the connection, the other
  * queue of the same device and the next connection go on.
  */
-#include "rig.h"
+#include "victim.h"
 
 #include "array.h"
 
 #include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SIZE = 64 };
 
-struct victim {
-        struct fe_device device;
-        struct drv_split *ring; /* queue 0, to be written to by hand */
-        struct drv_blk well;    /* queue 1, which must not notice */
-        struct fe_buf head, data, status, table;
-};
-
-static struct victim victim_open(const struct rig *rig)
+static struct drv_split *ring_of(const struct victim *v)
 {
-        struct victim v = { .device = rig_device(rig, (struct fe_options){ .queues = 2, .queue_size = SIZE }) };
-
-        v.ring = drv_split_of(v.device.vring[0]);
-        v.well = rig_blk(&v.device, 1);
-        OK(fe_mem_alloc(v.device.mem, 0, sizeof(struct virtio_blk_header), 16, &v.head));
-        OK(fe_mem_alloc(v.device.mem, 0, 4096, 4096, &v.data));
-        OK(fe_mem_alloc(v.device.mem, 0, 1, 1, &v.status));
-        OK(fe_mem_alloc(v.device.mem, 0, 65536, 16, &v.table));
-        *v.status.at = 0xee;
-        return v;
+        return drv_split_of(v->device.vring[0]);
 }
 
 static void put(struct vring_desc *d, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
@@ -55,7 +38,7 @@ static void put_read(struct victim *v, struct vring_desc *d)
 
 static void bad_chain(struct victim *v, unsigned which)
 {
-        struct vring_desc *d = v->ring->desc, *t = (struct vring_desc *) v->table.at;
+        struct vring_desc *d = ring_of(v)->desc, *t = (struct vring_desc *) v->table.at;
 
         put_read(v, d);
         put_read(v, t);
@@ -136,54 +119,16 @@ static void bad_chain(struct victim *v, unsigned which)
 
 enum { CHAINS = 22 };
 
-/* The ring answered (with any status), or broke and said so by its err fd; silence for ever is neither. */
-static void answered_or_broken(struct victim *v)
-{
-        struct pollfd p[2] = {
-                {.fd = v->device.vring[0]->err.num,   .events = POLLIN},
-                { .fd = v->device.vring[0]->call.num, .events = POLLIN}
-        };
-
-        ck_assert_int_ge(poll(p, 2, FE_TIMEOUT_MS), 1);
-}
-
-static void still_well(const struct rig *rig, struct victim *v)
-{
-        rig_quiet(&v->device.conn);
-        for (unsigned i = 0; i < 5; i++)
-                rig_read_one(rig, &v->well);
-}
-
-static void victim_close(const struct rig *rig, struct victim *v)
-{
-        uint32_t base;
-
-        still_well(rig, v);
-        OK(fe_get_vring_base(&v->device.conn, 0, &base));
-        drv_blk_done(&v->well);
-        fe_device_drop(&v->device);
-        rig_check_alive(rig);
-}
-
-/* Takes the call that every start makes, so that the next one means something. */
-static void drain_call(struct victim *v)
-{
-        uint64_t count;
-
-        rig_quiet(&v->device.conn);
-        (void) !read(v->device.vring[0]->call.num, &count, sizeof(count));
-}
-
 START_TEST(chains)
 {
         RIG_WITH(rig, .engine = _i % 2 ? "sync" : "uring");
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, false);
 
-        drain_call(&v);
+        victim_drain_call(&v);
         bad_chain(&v, _i / 2);
-        drv_split_show(v.ring, 0);
-        drv_kick_anyway(&v.ring->base);
-        answered_or_broken(&v);
+        drv_split_show(ring_of(&v), 0);
+        drv_kick_anyway(&ring_of(&v)->base);
+        victim_answers_or_breaks(&v);
         victim_close(&rig, &v);
 }
 END_TEST
@@ -192,16 +137,16 @@ START_TEST(indices)
 {
         static const uint16_t jumps[] = { SIZE + 1, 1000, 0x8000, 0xffff };
         RIG(rig);
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, false);
 
-        drain_call(&v);
+        victim_drain_call(&v);
         if (_i < (int) ARRAY_SIZE(jumps)) {
-                v.ring->avail->idx = htole16(jumps[_i]); /* more than the ring holds */
+                ring_of(&v)->avail->idx = htole16(jumps[_i]); /* more than the ring holds */
         } else {
-                v.ring->avail->ring[0] = htole16(_i == ARRAY_SIZE(jumps) ? SIZE : 65535); /* a head that is none */
-                v.ring->avail->idx = htole16(1);
+                ring_of(&v)->avail->ring[0] = htole16(_i == ARRAY_SIZE(jumps) ? SIZE : 65535); /* a head that is none */
+                ring_of(&v)->avail->idx = htole16(1);
         }
-        (void) !write(v.device.vring[0]->kick.num, &(uint64_t){ 1 }, 8);
+        victim_kick(&v);
         OK(fe_poll(v.device.vring[0]->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
         victim_close(&rig, &v);
 }
@@ -211,14 +156,14 @@ END_TEST
 START_TEST(one_head_many_times)
 {
         RIG_WITH(rig, .engine = _i ? "sync" : "uring");
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, false);
 
-        drain_call(&v);
-        put_read(&v, v.ring->desc);
+        victim_drain_call(&v);
+        put_read(&v, ring_of(&v)->desc);
         for (unsigned i = 0; i < SIZE; i++)
-                drv_split_show(v.ring, 0);
-        drv_kick_anyway(&v.ring->base);
-        answered_or_broken(&v);
+                drv_split_show(ring_of(&v), 0);
+        drv_kick_anyway(&ring_of(&v)->base);
+        victim_answers_or_breaks(&v);
         victim_close(&rig, &v);
 }
 END_TEST
@@ -227,24 +172,24 @@ END_TEST
 START_TEST(changing_under_the_device)
 {
         RIG_WITH(rig, .engine = _i ? "sync" : "uring");
-        struct victim v = victim_open(&rig);
+        struct victim v = victim_open(&rig, SIZE, false);
         long long end = fe_deadline(1000); /* how long the guest keeps at it; nothing is waited for */
         uint32_t state = 7;
 
         for (unsigned i = 0; fe_left_ms(end); i++) {
-                volatile struct vring_desc *d = &v.ring->desc[i % 3];
+                volatile struct vring_desc *d = &ring_of(&v)->desc[i % 3];
 
                 if (i % 64 == 0)
-                        put_read(&v, v.ring->desc);
+                        put_read(&v, ring_of(&v)->desc);
                 state = state * 1664525 + 1013904223;
                 if (i % 3 == 1)
                         d->len = htole32(state >> 4 & 0xfff);
                 else if (i % 3 == 2)
                         d->flags = htole16(state >> 28 & 3);
                 ((volatile struct virtio_blk_header *) v.head.at)->type = htole32(state >> 20 & 15);
-                if (i % 16 == 0 && (uint16_t) (v.ring->avail_idx - le16toh(v.ring->used->idx)) < SIZE) {
-                        drv_split_show(v.ring, 0);
-                        drv_kick_anyway(&v.ring->base);
+                if (i % 16 == 0 && (uint16_t) (ring_of(&v)->avail_idx - le16toh(ring_of(&v)->used->idx)) < SIZE) {
+                        drv_split_show(ring_of(&v), 0);
+                        drv_kick_anyway(&ring_of(&v)->base);
                 }
         }
         victim_close(&rig, &v);
@@ -255,20 +200,11 @@ END_TEST
 START_TEST(broken_ring_starts_again)
 {
         RIG(rig);
-        struct victim v = victim_open(&rig);
-        struct drv_blk blk;
-        uint32_t base;
+        struct victim v = victim_open(&rig, SIZE, false);
 
-        v.ring->avail->idx = htole16(SIZE + 1);
-        (void) !write(v.device.vring[0]->kick.num, &(uint64_t){ 1 }, 8);
-        OK(fe_poll(v.device.vring[0]->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
-        OK(fe_get_vring_base(&v.device.conn, 0, &base));
-        ck_assert_uint_eq(base, 0);
-        drv_rebase(v.device.vring[0], 0);
-        OK(fe_device_start_vring(&v.device, 0, 0));
-        blk = rig_blk(&v.device, 0);
-        rig_read_one(&rig, &blk);
-        drv_blk_done(&blk);
+        ring_of(&v)->avail->idx = htole16(SIZE + 1);
+        victim_kick(&v);
+        ck_assert_uint_eq(victim_breaks_and_restarts(&rig, &v), 0);
         victim_close(&rig, &v);
 }
 END_TEST

@@ -118,6 +118,18 @@ START_TEST(pages_come_when_missed)
 }
 END_TEST
 
+/* Requests wait in memory that is still elsewhere; the back-end knows of it and has no go-ahead yet. */
+static void tell_memory(struct fe_device *d, struct fe_postcopy *postcopy, struct drv_blk *blk)
+{
+        OK(fe_postcopy_advise(d, postcopy));
+        make_parts(d);
+        OK(drv_blk_init(blk, d->vring[0], 1, REQUESTS, BYTES));
+        submit(blk);
+        OK(fe_postcopy_listen(d));
+        OK(fe_postcopy_leave_behind(d, postcopy));
+        OK(fe_postcopy_tell(d, postcopy));
+}
+
 /* Nothing may be touched before it is said that faults are served. */
 START_TEST(not_before_the_go_ahead)
 {
@@ -126,13 +138,7 @@ START_TEST(not_before_the_go_ahead)
         struct fe_postcopy postcopy;
         struct drv_blk blk;
 
-        OK(fe_postcopy_advise(&d, &postcopy));
-        make_parts(&d);
-        OK(drv_blk_init(&blk, d.vring[0], 1, REQUESTS, BYTES));
-        submit(&blk);
-        OK(fe_postcopy_listen(&d));
-        OK(fe_postcopy_leave_behind(&d, &postcopy));
-        OK(fe_postcopy_tell(&d, &postcopy));
+        tell_memory(&d, &postcopy, &blk);
         FAILS(-EREMOTEIO, fe_device_start_vring(&d, 0, fresh_base()));
         FAILS(-EREMOTEIO, fe_postcopy_end(&d));
         OK(fe_postcopy_go_ahead(&d, &postcopy));
@@ -192,13 +198,7 @@ START_TEST(a_front_end_that_brings_nothing)
         struct fe_postcopy postcopy;
         struct drv_blk blk;
 
-        OK(fe_postcopy_advise(&d, &postcopy));
-        make_parts(&d);
-        OK(drv_blk_init(&blk, d.vring[0], 1, REQUESTS, BYTES));
-        submit(&blk);
-        OK(fe_postcopy_listen(&d));
-        OK(fe_postcopy_leave_behind(&d, &postcopy));
-        OK(fe_postcopy_tell(&d, &postcopy));
+        tell_memory(&d, &postcopy, &blk);
         OK(fe_send(&d.conn, VU_ADD_MEM_REG, &fine, sizeof(fine)));
         OK(fe_set_vring_num(&d.conn, 0, SIZE));
         addr = fe_device_vring_addr(&d, 0);
