@@ -79,6 +79,16 @@ static unsigned count(const struct bitmap *log)
         return n;
 }
 
+/* Without that page: the device asks for kicks there, sooner or later, after it has published what it used. */
+static unsigned count_without(const struct bitmap *log, uint64_t gpa)
+{
+        struct bitmap copy = { .bits = (uint8_t[LOG_BYTES]){ 0 } };
+
+        memcpy(copy.bits, log->bits, LOG_BYTES);
+        take(&copy, gpa);
+        return count(&copy);
+}
+
 /* QEMU's order: log, features, vrings; all while they run. */
 static int begin(struct fe_device *device, const struct bitmap *log)
 {
@@ -110,8 +120,7 @@ START_TEST(every_page_that_is_written)
                 take(&log, req->data.gpa + n - 1);
                 take(&log, req->status.gpa);
                 take(&log, device.vring[0]->device + 2); /* may share a page with the status */
-                take(&log, device.vring[0]->device + 4 + 8 * 128);
-                ck_assert_uint_eq(count(&log), 0);
+                ck_assert_uint_eq(count_without(&log, device.vring[0]->device + 4 + 8 * 128), 0);
         }
         memset(log.bits, 0, LOG_BYTES);
         memset(bytes, 7, sizeof(bytes));
