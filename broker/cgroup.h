@@ -15,8 +15,8 @@
 int cgroup_take_over(const char *dir, const struct log *log);
 
 /*
- * Makes the cgroup of a device, limited to `tasks` processes and threads. ret_procs, the caller's, moves a process there
- * by its pid (cgroup_move), also for who could not open it. Failures are logged, -errno.
+ * Makes the cgroup of a device, limited to `tasks` processes and threads. ret_procs, the caller's, moves a process
+ * there by its pid (cgroup_move), also for who could not open it. Failures are logged, -errno.
  */
 int cgroup_make(const char *dir, const char *device, unsigned tasks, const struct log *log, struct fd *ret_procs);
 

@@ -1,7 +1,7 @@
 /*
  * The control socket. Who may connect is judged by the kernel's word alone; who may is still a stranger in one way: its
- * packets may carry descriptors whose close blocks. So every packet is looked at before it is taken, one with descriptors
- * is never taken, and no connection's last close is ours.
+ * packets may carry descriptors whose close blocks. So every packet is looked at before it is taken, one with
+ * descriptors is never taken, and no connection's last close is ours.
  */
 #include "control.h"
 

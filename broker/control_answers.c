@@ -152,7 +152,8 @@ static int fill_text(const struct device_config *config, const struct control_as
 }
 
 /* After the devices come those that are down. */
-static int answer_down(const struct host *host, const struct control_ask_text *ask, unsigned type, struct packet *answer)
+static int answer_down(const struct host *host, const struct control_ask_text *ask, unsigned type,
+                       struct packet *answer)
 {
         struct control_device *to = (struct control_device *) answer->body;
 

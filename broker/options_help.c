@@ -33,7 +33,8 @@ static const char text[] =
         "Instead of serving:\n"
         "  --check-config         tell all mistakes\n"
         "  --print-capabilities   what this program can do, as JSON\n"
-        "  --print-policy[=DEVICE]  the system calls allowed, each with its user; DEVICE: a type, or with --config a name\n"
+        "  --print-policy[=DEVICE]  the system calls allowed, each with its user; DEVICE: a type, or with --config a "
+        "name\n"
         "  --help, --version\n"
         "\n"
         "Exit status: 0, 2 after a mistake in the command line, 1 after any other failure.\n";

@@ -32,9 +32,10 @@ static void say_why(struct outward *outward, int error)
         if (nobody_listens(error))
                 log_info(outward->log, "waiting for a front-end that listens at %s", path);
         else if (error == -EACCES)
-                log_error(outward->log, "%s: the broker runs as uid %u, gid %u, which needs write access to this socket "
-                          "and search access to each directory above it: EACCES", path, (unsigned) geteuid(),
-                          (unsigned) getegid());
+                log_error(outward->log,
+                          "%s: the broker runs as uid %u, gid %u, which needs write access to this socket "
+                          "and search access to each directory above it: EACCES",
+                          path, (unsigned) geteuid(), (unsigned) getegid());
         else
                 log_error(outward->log, "%s: can't be connected to: %s", path, log_errno(error));
 }

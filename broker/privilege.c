@@ -250,7 +250,8 @@ int privilege_give_away(const struct privilege_want *want, const struct log *log
                 return r;
         }
         if (p.own_uid)
-                log_notice(log, "not privileged: sessions and workers share the broker's own uid %u and its groups", p.first);
+                log_notice(log, "not privileged: sessions and workers share the broker's own uid %u and its groups",
+                           p.first);
         *ret_privilege = p;
         return 0;
 }

@@ -58,5 +58,6 @@ int limits_raise(const struct config *config, const struct log *log)
 
 unsigned limits_worker_tasks(const struct device_config *config)
 {
-        return (unsigned) policy_count_of(policy_process_worker.nproc, config->type->queues_max, config->worker.threads);
+        return (unsigned) policy_count_of(policy_process_worker.nproc, config->type->queues_max,
+                                          config->worker.threads);
 }

@@ -191,15 +191,16 @@ static int spawn(struct serving *serving, struct birth *birth, const struct devi
         int r = spawn_children(&both, children, &stage, &which);
 
         if (r < 0)
-                log_error(&serving->log->log, "session %u: not started: %s: %s: %s", serving->id, serving_child_name(which),
-                          child_stage_name(stage), log_errno(r));
+                log_error(&serving->log->log, "session %u: not started: %s: %s: %s", serving->id,
+                          serving_child_name(which), child_stage_name(stage), log_errno(r));
         return r;
 }
 
 static int watch(struct serving *serving, struct spawned *children)
 {
         sd_event *event = serving->host->event;
-        int r = sd_event_add_io(event, &serving->reports_source, serving->reports.num, EPOLLIN, serving_on_reports, serving);
+        int r = sd_event_add_io(event, &serving->reports_source, serving->reports.num, EPOLLIN, serving_on_reports,
+                                serving);
 
         for (unsigned i = 0; i < SERVING_CHILDREN; i++) {
                 struct serving_child *child = &serving->child[i];
@@ -207,7 +208,8 @@ static int watch(struct serving *serving, struct spawned *children)
                 child->pidfd = fd_take(&children[i].pidfd);
                 child->pid = children[i].pid;
                 if (r >= 0)
-                        r = sd_event_add_io(event, &child->source, child->pidfd.num, EPOLLIN, serving_on_pidfd, serving);
+                        r = sd_event_add_io(event, &child->source, child->pidfd.num, EPOLLIN, serving_on_pidfd,
+                                            serving);
         }
         return r;
 }

@@ -25,9 +25,9 @@ struct spawned {
 };
 
 /*
- * Takes what is given and spawns the n children side by side in one new, empty net namespace and returns when each runs its own program.
- * The children are the caller's: it must waitid() them. On failure none is left, ret_stage names what failed,
- * ret_which the child; -errno is returned; -EAGAIN with the gifts untouched: no process could be made at all.
+ * Takes what is given and spawns the n children side by side in one new, empty net namespace and returns when each runs
+ * its own program. The children are the caller's: it must waitid() them. On failure none is left, ret_stage names what
+ * failed, ret_which the child; -errno is returned; -EAGAIN with the gifts untouched: no process could be made at all.
  */
 int spawn_children(const struct spawn *spawn, struct spawned *ret_children, enum child_stage *ret_stage,
                    unsigned *ret_which);

@@ -1,6 +1,7 @@
 /*
- * What vhostctl and the broker say to one another: a question, and its answer. SOCK_SEQPACKET, one packet each, none with
- * descriptors; integers in host byte order, texts NUL-terminated, reserved fields zero. Both ends check what arrives.
+ * What vhostctl and the broker say to one another: a question, and its answer. SOCK_SEQPACKET, one packet each, none
+ * with descriptors; integers in host byte order, texts NUL-terminated, reserved fields zero. Both ends check what
+ * arrives.
  */
 #pragma once
 

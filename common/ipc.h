@@ -117,7 +117,10 @@ enum ipc_layer {
         IPC_LAYER_MDWE = 1 << 3, /* memory-deny-write-execute by prctl */
 };
 
-/* fds: write end of the fence pipe; the device's resource (block: the disk), if it has one; /dev/userfaultfd, if postcopy. */
+/*
+ * fds: write end of the fence pipe; the device's resource (block: the disk), if it has one; /dev/userfaultfd, if
+ * postcopy.
+ */
 struct ipc_device {
         uint32_t device; /* virtio device id */
         uint32_t queues; /* vrings offered */
@@ -213,7 +216,7 @@ struct ipc_vring_start {
         uint32_t flags;             /* VU_VRING_F_LOG */
         uint32_t base;              /* as in SET_VRING_BASE; the position unless `resume` finds one */
         uint32_t enabled;
-        uint32_t resume; /* 1: take the position from the in-flight area if it was ever initialised; 0: begin anew there */
+        uint32_t resume; /* 1: position from the in-flight area if it was ever initialised; 0: begin anew there */
         uint32_t fds;
         uint32_t reserved;
 };

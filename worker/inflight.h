@@ -1,6 +1,7 @@
 /*
- * In-flight tracking of split rings: which requests were taken and not completed, kept where a crash of ours cannot reach it
- * (vhost-user, "Inflight I/O tracking"). The front-end can write the area too: nothing read from it is believed.
+ * In-flight tracking of split rings: which requests were taken and not completed, kept where a crash of ours cannot
+ * reach it (vhost-user, "Inflight I/O tracking"). The front-end can write the area too: nothing read from it is
+ * believed.
  */
 #pragma once
 

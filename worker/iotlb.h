@@ -1,6 +1,6 @@
 /*
- * What the addresses of a guest behind an IOMMU stand for, as far as the front-end has told: a bounded cache (vhost-user,
- * "IOMMU support"). Read by all loops, changed only while they are parked.
+ * What the addresses of a guest behind an IOMMU stand for, as far as the front-end has told: a bounded cache
+ * (vhost-user, "IOMMU support"). Read by all loops, changed only while they are parked.
  */
 #pragma once
 

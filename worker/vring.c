@@ -45,7 +45,8 @@ void vring_stall(struct vring *vr, uint64_t iova, uint32_t access)
                 loop_wake(&vr->worker->loop[0]);
 }
 
-/* The room that the next request will have: one just given back, whose pages are there. There is one, or all are taken. */
+/* The room that the next request will have: one just given back, whose pages are there. There is one, or all are taken.
+ */
 static uint16_t next_room(const struct vring *vr)
 {
         return vr->n_rooms ? vr->rooms[vr->n_rooms - 1] : vr->new_rooms;

@@ -184,8 +184,8 @@ int vring_span(struct vring *vr, struct uva from, uint64_t len, unsigned align, 
                struct span *ret_span);
 
 /*
- * What some iovas stand for is about to be taken away: a vring with nothing to do will sleep rather than ask at once. It
- * must be drained.
+ * What some iovas stand for is about to be taken away: a vring with nothing to do will sleep rather than ask at once.
+ * It must be drained.
  */
 void vring_unsettle(struct vring *vr);
 

@@ -63,8 +63,8 @@ static void vring_clear(struct vring *vr)
         vr->packed.track = (struct inflight_packed){ 0 };
         vr->n_order = vr->oldest = 0;
         vr->n_done = vr->busy = vr->n_rooms = vr->new_rooms = vr->n_again = vr->next_again = 0;
-        vr->full = vr->suspends = vr->kicked = vr->call_due = vr->drains = vr->attached = vr->positioned = vr->stalled = vr->dormant =
-                false;
+        vr->full = vr->suspends = vr->kicked = vr->call_due = vr->drains = vr->attached = vr->positioned = vr->stalled =
+                vr->dormant = false;
 }
 
 static int vring_adopt_kick(struct vring *vr)

@@ -47,7 +47,8 @@ static int ask(struct brokers *brokers, const struct broker *broker, enum contro
 {
         struct pollfd ready = { .fd = broker->socket.num, .events = POLLIN };
         struct packet packet;
-        int r = packet_send(broker->socket.num, question, ++brokers->sequence, body, control_length_of(question), NULL, 0);
+        int r = packet_send(broker->socket.num, question, ++brokers->sequence, body, control_length_of(question), NULL,
+                            0);
 
         if (r < 0)
                 return r == -EPIPE || r == -ECONNRESET ? -EACCES : r;
@@ -89,7 +90,8 @@ static int ask_device(struct brokers *brokers, struct broker *broker, uint32_t i
         end_text(said->vm, sizeof(said->vm));
         end_text(said->serial, sizeof(said->serial));
         return said->index == index && said->state < CONTROL_STATES && said->pid[0] >= 0 && said->pid[1] >= 0 &&
-                               said->threads <= UINT16_MAX && said->queues <= UINT16_MAX && said->queue_size <= UINT16_MAX
+                               said->threads <= UINT16_MAX && said->queues <= UINT16_MAX &&
+                               said->queue_size <= UINT16_MAX
                        ? 0
                        : -EPROTO;
 }

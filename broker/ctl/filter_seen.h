@@ -18,8 +18,8 @@ struct filters_seen {
 
 /*
  * Stops the process's first thread for the moment it takes to read its `n` newest filters of `total`. Should we die
- * meanwhile, the kernel lets it go on. -EACCES, -EPERM: this host does not let us; -ETIMEDOUT: it cannot be stopped, for
- * it waits for a disk; -ESRCH. Release with filters_done.
+ * meanwhile, the kernel lets it go on. -EACCES, -EPERM: this host does not let us; -ETIMEDOUT: it cannot be stopped,
+ * for it waits for a disk; -ESRCH. Release with filters_done.
  */
 int filters_read(pid_t pid, unsigned total, unsigned n, struct filters_seen *ret_filters);
 void filters_done(struct filters_seen *filters);

@@ -1,6 +1,6 @@
 /*
- * vhostctl inspect: opens all processes that brokers name, makes sure that they are the ones meant, and has them judged.
- * What a broker says is only where to look: what is demanded stands in policy/, what is there says the kernel.
+ * vhostctl inspect: opens all processes that brokers name, makes sure that they are the ones meant, and has them
+ * judged. What a broker says is only where to look: what is demanded stands in policy/, what is there says the kernel.
  */
 #include "inspect.h"
 
@@ -97,7 +97,8 @@ static int gather(struct inspection *in)
         struct brokers *brokers = in->brokers;
         int r = process_open(getpid(), &in->own);
 
-        in->subject = calloc(brokers->n + CONTROL_CHILDREN * brokers->n_devices + CONTROL_CHILDREN, sizeof(*in->subject));
+        in->subject =
+                calloc(brokers->n + CONTROL_CHILDREN * brokers->n_devices + CONTROL_CHILDREN, sizeof(*in->subject));
         if (!in->subject)
                 return -ENOMEM;
         if (process_open(1, &in->first) < 0)
@@ -173,7 +174,8 @@ static bool is_used(const struct ctl *ctl, const struct inspection *in)
 static enum ctl_exit judge_all(const struct ctl *ctl, struct inspection *in)
 {
         if (ctl->device && !is_used(ctl, in)) {
-                fprintf(stderr, "vhostctl: %s: not in use: there is no session and no worker to look at\n", ctl->device);
+                fprintf(stderr, "vhostctl: %s: not in use: there is no session and no worker to look at\n",
+                        ctl->device);
                 return CTL_NOT_RUNNING;
         }
         report_begin(&in->report, ctl->json, ctl->quiet);
@@ -186,7 +188,9 @@ static enum ctl_exit judge_all(const struct ctl *ctl, struct inspection *in)
 
 enum ctl_exit ctl_inspect(const struct ctl *ctl, struct brokers *brokers)
 {
-        struct inspection in = { .brokers = brokers, .no_stop = ctl->no_stop, .own.dir = FD_NONE, .first.dir = FD_NONE };
+        struct inspection in = {
+                .brokers = brokers, .no_stop = ctl->no_stop, .own.dir = FD_NONE, .first.dir = FD_NONE
+        };
         enum ctl_exit status = CTL_FAILED;
         int r;
 

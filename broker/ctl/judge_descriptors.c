@@ -200,12 +200,13 @@ void judge_descriptors(struct inspection *in, const struct subject *s)
         if (r < 0)
                 report_line(&in->report, REPORT_SHORT, "descriptors", "not readable: %s", log_errno(r));
         else if (wrong)
-                report_line(&in->report, REPORT_SHORT, "descriptors", "%u %s, more than the manifest says%s%s", fds.n[kind],
-                            kind_names[kind], fds.other[0] ? "; " : "", fds.other);
+                report_line(&in->report, REPORT_SHORT, "descriptors", "%u %s, more than the manifest says%s%s",
+                            fds.n[kind], kind_names[kind], fds.other[0] ? "; " : "", fds.other);
         else if (s->device->said.flags & CONTROL_READ_ONLY && fds.writable_disk)
                 report_line(&in->report, REPORT_SHORT, "descriptors", "the disk is open for writing, ReadOnly=yes");
         else
                 report_line(&in->report, REPORT_OK, "descriptors",
-                            "%u sockets, %u pipes, %u eventfds, %u epolls, %u rings, %u memory, %u disks", fds.n[SOCKET],
-                            fds.n[PIPE], fds.n[EVENTFD], fds.n[EPOLL], fds.n[RING], fds.n[MEMORY], fds.n[DISK]);
+                            "%u sockets, %u pipes, %u eventfds, %u epolls, %u rings, %u memory, %u disks",
+                            fds.n[SOCKET], fds.n[PIPE], fds.n[EVENTFD], fds.n[EPOLL], fds.n[RING], fds.n[MEMORY],
+                            fds.n[DISK]);
 }

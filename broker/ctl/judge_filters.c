@@ -126,6 +126,7 @@ void judge_invisible(struct inspection *in, const struct subject *s)
                                     "not proven: it would follow from program and filter");
                 else
                         report_line(&in->report, REPORT_OK, name,
-                                    "follows: this program loads these filters only after it (the kernel shows it to nobody)");
+                                    "follows: this program loads these filters only after it (the kernel shows it to "
+                                    "nobody)");
         }
 }

@@ -57,8 +57,9 @@ static void judge_uid(struct inspection *in, const struct subject *s)
                 report_line(&in->report, else_, "uid", "uid %" PRIu32 " is also that of process %d", uid,
                             (int) other->process.pid);
         else if (range->own_uid || uid != given || gid != given || uid - range->id_first >= range->id_count)
-                report_line(&in->report, else_, "uid", "uid %" PRIu32 ", gid %" PRIu32 ", not the id that it was given, %"
-                            PRIu32, uid, gid, given);
+                report_line(&in->report, else_, "uid",
+                            "uid %" PRIu32 ", gid %" PRIu32 ", not the id that it was given, %" PRIu32, uid, gid,
+                            given);
         else
                 report_line(&in->report, REPORT_OK, "uid", "uid and gid %" PRIu32 ", nobody else's", uid);
 }
@@ -70,7 +71,8 @@ static void judge_groups(struct inspection *in, const struct subject *s)
         if (!status_field(s->process.status, "Groups", groups, sizeof(groups)))
                 report_line(&in->report, REPORT_SHORT, "groups", "not readable");
         else if (groups[0])
-                report_line(&in->report, lacking(s, IPC_LAYER_UIDS), "groups", "it has supplementary groups: %s", groups);
+                report_line(&in->report, lacking(s, IPC_LAYER_UIDS), "groups", "it has supplementary groups: %s",
+                            groups);
         else
                 report_line(&in->report, REPORT_OK, "groups", "none");
 }
@@ -92,12 +94,12 @@ static void judge_map(struct inspection *in, const struct subject *s, const char
                 fclose(map);
         one_id(s->process.status, strcmp(file, "uid_map") == 0 ? "Uid" : "Gid", &id);
         if (lines == 1 && count == 1 && outside == id && inside != 0)
-                report_line(&in->report, REPORT_OK, file, "%" PRIu64 " there is %" PRIu64 " here, no other id exists", inside,
-                            outside);
+                report_line(&in->report, REPORT_OK, file, "%" PRIu64 " there is %" PRIu64 " here, no other id exists",
+                            inside, outside);
         else
                 report_line(&in->report, lacking(s, IPC_LAYER_NAMESPACES), file,
-                            "%u lines, the first: %" PRIu64 " %" PRIu64 " %" PRIu64 ": not its own id alone", lines, inside,
-                            outside, count);
+                            "%u lines, the first: %" PRIu64 " %" PRIu64 " %" PRIu64 ": not its own id alone", lines,
+                            inside, outside, count);
 }
 
 void judge_ids(struct inspection *in, const struct subject *s)
@@ -158,7 +160,8 @@ static void judge_threads(struct inspection *in, const struct subject *s)
         while (tasks && !field && (entry = readdir(tasks))) {
                 char status[PROCESS_STATUS_MAX];
 
-                if (entry->d_name[0] == '.' || process_thread_status(&s->process, entry->d_name, status, sizeof(status)) < 0)
+                if (entry->d_name[0] == '.' ||
+                    process_thread_status(&s->process, entry->d_name, status, sizeof(status)) < 0)
                         continue; /* a thread that has ended */
                 n++;
                 threads_differ(s, status, &field);

@@ -44,8 +44,8 @@ static bool judge(struct inspection *in, const struct limits *limits, const char
                 return false;
         }
         if ((side & SOFT && soft > most) || (side & HARD && hard > most)) {
-                report_line(&in->report, REPORT_SHORT, "limits", "%s: %" PRIu64 ", %" PRIu64 " instead of %" PRIu64, name,
-                            soft, hard, most);
+                report_line(&in->report, REPORT_SHORT, "limits", "%s: %" PRIu64 ", %" PRIu64 " instead of %" PRIu64,
+                            name, soft, hard, most);
                 return false;
         }
         return true;
@@ -90,7 +90,8 @@ void judge_limits(struct inspection *in, const struct subject *s)
         good = judge(in, &limits, "Max core file size", 0, BOTH);
         good &= judge(in, &limits, "Max open files", policy_count_of(policy->nofile, queues, threads), BOTH);
         good &= judge(in, &limits, "Max processes", policy_count_of(policy->nproc, queues, threads), BOTH);
-        good &= judge(in, &limits, "Max locked memory", policy_count_of(policy->memlock_kib, queues, threads) * 1024, BOTH);
+        good &= judge(in, &limits, "Max locked memory", policy_count_of(policy->memlock_kib, queues, threads) * 1024,
+                      BOTH);
         good &= judge(in, &limits, "Max file size", file_size(s, queues), grows);
         good &= judge(in, &limits, "Max msgqueue size", 0, BOTH);
         good &= judge(in, &limits, "Max data size", 0, SOFT);

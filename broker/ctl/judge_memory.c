@@ -29,7 +29,8 @@ static bool parse(const char *line, struct mapping *ret)
         uint64_t inode;
 
         ret->name[0] = '\0';
-        if (sscanf(line, "%*x-%*x %7s %*x %x:%x %" SCNu64 " %255s", ret->rights, &major_, &minor_, &inode, ret->name) < 4)
+        if (sscanf(line, "%*x-%*x %7s %*x %x:%x %" SCNu64 " %255s", ret->rights, &major_, &minor_, &inode,
+                   ret->name) < 4)
                 return false;
         ret->device = makedev(major_, minor_);
         ret->inode = inode;

@@ -25,14 +25,6 @@ int get_config(struct session *s, struct vu_msg *m)
         return vu_reply(s, &reply, offsetof(struct vu_config, bytes) + reply.size);
 }
 
-static int config_accepted(struct session *s, struct vu_msg *m, uint64_t value)
-{
-        (void) s;
-        (void) m;
-        (void) value;
-        return 0;
-}
-
 /* The worker has sent its new config space ahead of the answer, and the front-end was told (backend.c). */
 void propose_resize(struct session *s)
 {
@@ -40,7 +32,7 @@ void propose_resize(struct session *s)
                                      .resize = { .capacity = s->resize_due } };
 
         s->resize_due = 0;
-        link_propose(s, &proposal, config_accepted);
+        link_propose(s, &proposal, link_keeps_nothing);
 }
 
 int set_config(struct session *s, struct vu_msg *m)
@@ -55,5 +47,5 @@ int set_config(struct session *s, struct vu_msg *m)
         proposal.config.offset = offset;
         proposal.config.size = size;
         memcpy(proposal.config.bytes, m->config.bytes, size);
-        return link_propose(s, &proposal, config_accepted);
+        return link_propose(s, &proposal, link_keeps_nothing);
 }

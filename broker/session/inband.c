@@ -1,7 +1,7 @@
 /*
  * In-band notifications (vhost-user, "In-band notifications"): kicks come as messages, calls and errors go out over the
- * back-end channel. The worker knows nothing of that: where the front-end gives no descriptor it gets an eventfd of ours.
- * Nothing that the front-end gave is written to here.
+ * back-end channel. The worker knows nothing of that: where the front-end gives no descriptor it gets an eventfd of
+ * ours. Nothing that the front-end gave is written to here.
  */
 #include "inband.h"
 
@@ -50,14 +50,6 @@ static void fire(int eventfd)
                 return;
 }
 
-static int kicked(struct session *s, struct vu_msg *m, uint64_t value)
-{
-        (void) s;
-        (void) m;
-        (void) value;
-        return 0;
-}
-
 /* A descriptor of the front-end's is not for us to write to; the worker looks at a vring that it is told to enable. */
 static int kick_started(struct session *s, const struct ledger_vring *vring, uint32_t index)
 {
@@ -65,7 +57,7 @@ static int kick_started(struct session *s, const struct ledger_vring *vring, uin
                                      .enable = { .index = index, .enabled = vring->enabled } };
 
         if (!vring->kick_own)
-                return link_propose(s, &proposal, kicked);
+                return link_propose(s, &proposal, link_keeps_nothing);
         fire(vring->kick.num);
         return 0;
 }

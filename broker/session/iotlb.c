@@ -8,14 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static int iotlb_taken(struct session *s, struct vu_msg *m, uint64_t value)
-{
-        (void) s;
-        (void) m;
-        (void) value;
-        return 0;
-}
-
 /* An invalidation may end at the end of all addresses, or, its size having wrapped to 0, be one of all. */
 static uint64_t last_of(const struct vu_iotlb *what)
 {
@@ -54,5 +46,5 @@ int iotlb_msg(struct session *s, struct vu_msg *m)
                 proposal.iotlb.uva = what->uva;
                 proposal.iotlb.access = what->access;
         }
-        return r < 0 ? r : link_propose(s, &proposal, iotlb_taken);
+        return r < 0 ? r : link_propose(s, &proposal, link_keeps_nothing);
 }

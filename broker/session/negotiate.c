@@ -95,7 +95,8 @@ int set_features(struct session *s, struct vu_msg *m)
                 r = stop_disabled(s);
                 if (r)
                         return r;
-        } else if (m->u64 & BIT30 && log_all == s->ledger.log_all) { /* nothing new: front-ends say it twice, also to started vrings */
+        } else if (m->u64 & BIT30 && log_all == s->ledger.log_all) {
+                /* Nothing new: front-ends say it twice, also to started vrings. */
                 return features_accepted(s, m, 0);
         }
         proposal_features(&proposal, acked, log_all, has_iommu(s, acked), !(m->u64 & BIT30));

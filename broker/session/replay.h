@@ -6,7 +6,15 @@
 #include "ledger.h"
 #include "proposal.h"
 
-enum replay_part { REPLAY_INFLIGHT, REPLAY_LOG, REPLAY_LOG_FD, REPLAY_FEATURES, REPLAY_MEMORY, REPLAY_VRINGS, REPLAY_END };
+enum replay_part {
+        REPLAY_INFLIGHT,
+        REPLAY_LOG,
+        REPLAY_LOG_FD,
+        REPLAY_FEATURES,
+        REPLAY_MEMORY,
+        REPLAY_VRINGS,
+        REPLAY_END
+};
 
 /* Where a replay is; zeroed: before its first packet. */
 struct replay {

@@ -89,6 +89,14 @@ static void send_as(struct session *s, enum link_busy busy)
         link_send(s);
 }
 
+int link_keeps_nothing(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) s;
+        (void) m;
+        (void) value;
+        return 0;
+}
+
 int link_propose(struct session *s, const struct proposal *proposal, link_commit *commit)
 {
         s->link.proposal = *proposal;

@@ -48,6 +48,9 @@ bool link_idle(const struct worker_link *link);
 /* Sends a proposal of the message at hand; returns SESSION_WAIT for the handler to return. The link must be idle. */
 int link_propose(struct session *s, const struct proposal *proposal, link_commit *commit);
 
+/* The commit of a proposal of which the ledger keeps nothing. */
+link_commit link_keeps_nothing;
+
 /* Takes what the channel brings, a limited number of packets. A breach ends the session. */
 void link_receive(struct session *s);
 

@@ -105,8 +105,12 @@ static int blk_open(const struct device_setup *setup, struct device_face *ret_fa
 {
         const struct ipc_device *device = setup->device;
         struct blk *blk = NULL;
-        struct engine_setup engine = { .disk = setup->resource->num, .fence = setup->fence, .loops = setup->loops,
-                                       .queues = device->queues, .direct = device->block.direct_memory, .log = setup->log };
+        struct engine_setup engine = { .disk = setup->resource->num,
+                                       .fence = setup->fence,
+                                       .loops = setup->loops,
+                                       .queues = device->queues,
+                                       .direct = device->block.direct_memory,
+                                       .log = setup->log };
         int r = check_setup(&device->block);
 
         if (r == 0 && !fd_has(setup->resource) && device->block.engine != IPC_ENGINE_NULL)
