@@ -139,16 +139,17 @@ static int check_needs(struct session *s, uint64_t wanted)
         return 0;
 }
 
+/* Bits that were not offered promise nothing, and some front-ends set them all. */
 int set_protocol_features(struct session *s, struct vu_msg *m)
 {
-        uint64_t foreign = m->u64 & ~protocol_features(s);
-        int r = check_needs(s, m->u64 & ~foreign);
+        uint64_t wanted = m->u64 & protocol_features(s), foreign = m->u64 & ~wanted;
+        int r = check_needs(s, wanted);
 
         if (r < 0)
                 return r;
         if (foreign)
-                return session_fail(s, -EINVAL, "0x%" PRIx64 " was not offered", foreign);
-        s->ledger.protocol = m->u64;
+                log_warning(&s->log.log, "SET_PROTOCOL_FEATURES: 0x%" PRIx64 " was not offered: ignored", foreign);
+        s->ledger.protocol = wanted;
         s->setup_until = 0;
         return 0;
 }
