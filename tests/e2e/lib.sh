@@ -6,6 +6,7 @@ set -eu
 e2e_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
 E2E_TIMEOUT=${E2E_TIMEOUT:-300}         # seconds for any one wait; a guest without KVM is slow
+E2E_BUDGET=${E2E_BUDGET:-1000000}       # seconds for all of a script: it must say itself what it waits for
 readonly E2E_SKIP=77
 
 declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command monitor_in monitor_out
@@ -29,22 +30,56 @@ equal() {
         if [ "$2" = "$3" ]; then pass "$1"; else fail "$1: got '$2', wanted '$3'"; fi
 }
 
-# Nothing that follows could work: show what is known and give up.
+# Nothing that follows could work: show what is known and give up, also from within $(...), whose output is not ours.
 give_up() {
+        set +e
+        { fail "$*"; show_all; } >&2
+        [ "$BASHPID" = $$ ] || kill -TERM $$
+        exit 1
+}
+
+show_all() {
         local file id pid
-        fail "$*"
         for file in "$tmp"/*.log; do
                 [ -s "$file" ] || continue
-                echo "--- last lines of ${file##*/}"
+                echo "--- ${file##*/}: the first trouble, and the last lines"
+                grep -m 1 -A 12 -E "$trouble" "$file"
                 tail -n 25 "$file"
+        done
+        for id in "${!monitor_in[@]}"; do
+                [ -z "${guest_pid[$id]:-}" ] || show_guest "$id"
         done
         for id in "${!backend_pid[@]}"; do
                 for pid in ${backend_pid[$id]} $(descendants "${backend_pid[$id]}"); do
-                        echo "--- $(cat "/proc/$pid/comm") ($pid): system call, by thread"
+                        echo "--- back-end $id, $(cat "/proc/$pid/comm") ($pid): system call, by thread"
                         cat /proc/"$pid"/task/*/syscall
                 done
         done 2>/dev/null
-        exit 1
+}
+
+# What QEMU knows of a guest with a monitor: where its processors are, and what its rings hold.
+show_guest() {
+        echo "--- guest $1: $(monitor_ask "$1" "info status")"
+        monitor_ask "$1" "info registers -a" | grep -E '^(CPU|RIP)'
+        rings "$1"
+}
+
+# rings ID: a request that is available in a split ring and not used is one that the back-end owes, or is at work on.
+rings() {
+        local path n status avail used
+        for path in $(monitor_ask "$1" "info virtio" | sed -n 's/ \[virtio-blk\].*//p'); do
+                for ((n = 0; n < 64; n++)); do
+                        status=$(monitor_ask "$1" "info virtio-vhost-queue-status $path $n")
+                        avail=$(ring_index "$1" "$status" avail_phys) used=$(ring_index "$1" "$status" used_phys)
+                        if [ -z "$avail" ] || [ -z "$used" ]; then break; fi
+                        echo "vring $n: available $((avail)), used $((used)): $(((avail - used) & 65535)) owed"
+                done
+        done
+}
+ring_index() {
+        local at
+        at=$(awk -v name="$3:" '$1 == name { print $2 }' <<<"$2")
+        [ -z "$at" ] || monitor_ask "$1" "xp /2hx $at" | awk 'NF == 3 { print $3 }'
 }
 
 e2e_begin() {
@@ -58,6 +93,7 @@ e2e_begin() {
 e2e_cleanup() {
         local status=$? id
         trap - EXIT
+        E2E_BUDGET=$((SECONDS + 60))
         for id in "${!guest_pid[@]}"; do kill -KILL -- "-${guest_pid[$id]}" 2>/dev/null || true; done
         for id in "${!backend_pid[@]}"; do
                 kill -TERM "${backend_pid[$id]}" 2>/dev/null || true
@@ -86,9 +122,13 @@ e2e_end() {
 
 e2e_skip() { echo "SKIP: $*"; exit "$E2E_SKIP"; }
 
+# deadline_in SECONDS: sets $deadline, which the test's own end may bring forward.
+deadline_in() { deadline=$((SECONDS + $1 < E2E_BUDGET ? SECONDS + $1 : E2E_BUDGET)); }
+
 # until_true SECONDS COMMAND...: looks again and again until the command succeeds.
 until_true() {
-        local deadline=$((SECONDS + $1 + 1))
+        local deadline
+        deadline_in $(($1 + 1))
         shift
         until "$@"; do
                 [ "$SECONDS" -lt "$deadline" ] || return 1
@@ -213,10 +253,13 @@ guest_launch() {
 }
 
 spins() { grep -qs 'watchdog: BUG: soft lockup' "$tmp/$1.console.log"; }
+readonly trouble='BUG|Oops|corruption|soft lockup|detected.* stalls|blocked for more than|I/O error'
+troubled() { grep -qsE "$trouble" "$tmp/$1.console.log"; }
 
 # Fails if its processors hang; gives up for any other reason.
 guest_boots() {
-        local deadline=$((SECONDS + E2E_TIMEOUT)) line='' more status=0
+        local deadline line='' more status=0
+        deadline_in "$E2E_TIMEOUT"
         until [ $status = 0 ] && [ "${line%$'\r'}" = @@READY ]; do
                 [ $status != 0 ] || line=
                 status=0
@@ -239,16 +282,18 @@ guest_line() {
 
 # Returns when the guest has booted again.
 guest_ready() {
-        local deadline=$((SECONDS + E2E_TIMEOUT)) line=
+        local deadline line=
+        deadline_in "$E2E_TIMEOUT"
         until [ "$line" = @@READY ]; do guest_line "$1" "$deadline"; done
 }
 
 # A PC with TCG and no other device than those named. Usage: guest_start ID CPUS small|fio QEMU-OPTIONS...
+guest_memory=512M
 guest_start() {
         local id=$1 cpus=$2 initrd=$3
         shift 3
         guest_launch "$id" qemu-system-x86_64 -nodefaults -no-user-config -display none -machine pc,memory-backend=ram \
-                -accel tcg -cpu max -smp "$cpus" -object memory-backend-memfd,id=ram,size=512M,share=on -m 512M \
+                -accel tcg -cpu max -smp "$cpus" -object memory-backend-memfd,id=ram,size=$guest_memory,share=on -m "$guest_memory" \
                 -chardev file,id=console,path="$tmp/$id.console.log" -serial chardev:console \
                 -chardev stdio,id=control,signal=off -serial chardev:control -net none \
                 -kernel "$guest_dir/vmlinuz" -initrd "$guest_dir/$initrd.cpio" \
@@ -260,7 +305,8 @@ disk() { echo "-chardev socket,id=c$1,path=${backend_socket[$1]} -device vhost-u
 
 # guest ID COMMAND: runs a line of shell in the guest; prints its output, returns its status.
 guest() {
-        local id=$1 line number deadline=$((SECONDS + E2E_TIMEOUT)) held='' first=yes
+        local id=$1 line number deadline held='' first=yes
+        deadline_in "$E2E_TIMEOUT"
         guest_ask "$id" "$2"
         number=${guest_command[$id]}
         while :; do
@@ -314,7 +360,8 @@ monitor_send() { echo "$2" >&"${monitor_in[$1]}"; }
 
 # monitor_wait ID TEXT: reads until a line has the text; gives up on an error or a failed migration.
 monitor_wait() {
-        local line deadline=$((SECONDS + E2E_TIMEOUT))
+        local line deadline
+        deadline_in "$E2E_TIMEOUT"
         while IFS= read -r -t $((deadline > SECONDS ? deadline - SECONDS : 1)) line <&"${monitor_out[$1]}"; do
                 case $line in
                 *"$2"*) return 0 ;;
@@ -324,7 +371,24 @@ monitor_wait() {
         give_up "$1: the monitor does not say $2"
 }
 
+# monitor_ask ID COMMAND: what the monitor for people says.
+monitor_ask() {
+        local line
+        monitor_send "$1" '{"execute":"qmp_capabilities"}' # an error, if it was said before
+        monitor_send "$1" '{"execute":"human-monitor-command","arguments":{"command-line":"'"$2"'"},"id":"asked"}'
+        while IFS= read -r -t 5 line <&"${monitor_out[$1]}"; do
+                case $line in
+                *'"id": "asked"'*)
+                        line=${line#*\"return\": \"} line=${line%\", \"id\": *}
+                        printf '%b' "${line//\\r/}"
+                        return ;;
+                esac
+        done
+        echo "no answer from the monitor"
+}
+
 monitor_close() {
         local in=${monitor_in[$1]} out=${monitor_out[$1]}
         exec {in}>&- {out}>&-
+        unset "monitor_in[$1]" "monitor_out[$1]"
 }
