@@ -40,6 +40,8 @@ static void fill_broker(const struct host *host, struct control_broker *broker)
 static enum control_state state_of(const struct serving *serving)
 {
         switch (serving->state) {
+        case SERVING_STARTING:
+                return CONTROL_STARTING;
         case SERVING_UP:
                 return serving->ready ? CONTROL_SERVING : CONTROL_STARTING;
         case SERVING_ENDING:

@@ -73,7 +73,8 @@ static void on_free(void *context)
         } else if (device->config->connect) {
                 outward_next(&device->outward);
         } else if (device->listener.connected) {
-                sd_event_exit(device->host->event, 0); /* --fd was a connection, and it has ended */
+                /* --fd was a connection, and it has ended */
+                sd_event_exit(device->host->event, device->serving.error);
         }
 }
 

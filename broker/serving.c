@@ -42,6 +42,7 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
                 .control = FD_NONE,
                 .reports = FD_NONE,
                 .fence = FD_NONE,
+                .spawning = { .report = FD_NONE },
         };
 }
 
@@ -67,6 +68,10 @@ void serving_kill_child(struct serving *serving, unsigned which)
 
 void serving_kill(struct serving *serving)
 {
+        if (serving->state == SERVING_STARTING) {
+                serving_cancel_start(serving);
+                return;
+        }
         serving_kill_child(serving, SERVING_SESSION);
         serving_kill_child(serving, SERVING_WORKER);
 }
@@ -101,7 +106,7 @@ static int on_drain_slow(sd_event_source *source, uint64_t usec, void *context)
         return 0;
 }
 
-static void start_timer(struct serving *serving, uint64_t usec, sd_event_time_handler_t handler)
+void serving_timer(struct serving *serving, uint64_t usec, sd_event_time_handler_t handler)
 {
         serving->timer = sd_event_source_disable_unref(serving->timer);
         if (sd_event_add_time_relative(serving->host->event, &serving->timer, CLOCK_MONOTONIC, usec, 0, handler,
@@ -119,7 +124,7 @@ static void drain(struct serving *serving)
                 return;
         }
         serving->state = SERVING_DRAINING;
-        start_timer(serving, DRAIN_LOG_US, on_drain_slow);
+        serving_timer(serving, DRAIN_LOG_US, on_drain_slow);
         if (sd_event_add_io(serving->host->event, &serving->fence_source, serving->fence.num, EPOLLHUP, on_fence,
                             serving) < 0)
                 log_error(&serving->log->log, "session %u: its fence cannot be watched: device lost", serving->id);
@@ -172,11 +177,25 @@ static void on_child_end(struct serving *serving, unsigned which)
                 serving_ask_end(serving);
         if (serving_has_children(serving)) {
                 serving->state = SERVING_ENDING;
-                start_timer(serving, PARTNER_US, on_partner_late);
+                serving_timer(serving, PARTNER_US, on_partner_late);
         } else {
                 serving->timer = sd_event_source_disable_unref(serving->timer);
                 drain(serving);
         }
+}
+
+void serving_end_start(struct serving *serving)
+{
+        for (unsigned i = 0; i < SERVING_CHILDREN; i++) {
+                if (fd_has(&serving->child[i].pidfd))
+                        serving_kill_child(serving, i);
+                else
+                        slots_give_back(&serving->host->slots, serving->child[i].slot);
+        }
+        close_session_side(serving);
+        serving->state = SERVING_ENDING;
+        if (!serving_has_children(serving))
+                drain(serving);
 }
 
 int serving_on_pidfd(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -190,7 +209,8 @@ int serving_on_pidfd(sd_event_source *source, int fd, uint32_t events, void *con
                 return 0;
         if (which == SERVING_SESSION)
                 close_session_side(serving);
-        log_end(serving, which, &info);
+        if (!serving->error)
+                log_end(serving, which, &info);
         serving->child[which].source = sd_event_source_disable_unref(source);
         fd_close(&serving->child[which].pidfd);
         slots_give_back(&serving->host->slots, serving->child[which].slot);

@@ -17,6 +17,7 @@ struct host;
 
 enum serving_state {
         SERVING_FREE,     /* nothing of an earlier connection is left */
+        SERVING_STARTING, /* they are being made */
         SERVING_UP,       /* session and worker run */
         SERVING_ENDING,   /* one of them has ended, the other is on its way */
         SERVING_DRAINING, /* both have ended; I/O that the worker submitted has not */
@@ -33,6 +34,9 @@ struct serving {
 
         int cgroup; /* borrowed: cgroup.procs of the device's; -1: none */
         uint32_t id; /* number of the session */
+        const struct resource *resource; /* borrowed: the device's */
+        int error;   /* why this one could not be started; 0: it was, or is on its way */
+        bool resized; /* the disk, since the start began */
         bool killed; /* by us: then the end by SIGKILL is no news */
         struct serving_child {
                 struct fd pidfd; /* FD_NONE: reaped */
@@ -40,10 +44,11 @@ struct serving {
                 uint32_t slot;
                 sd_event_source *source;
         } child[SERVING_CHILDREN];
+        struct spawning spawning; /* while STARTING */
         struct fd control; /* to the session; nothing can come back through it */
         struct fd reports; /* packet-mode pipe from the session */
         struct fd fence;   /* hangs up when the worker's last I/O has ended */
-        sd_event_source *reports_source, *fence_source, *timer;
+        sd_event_source *spawn_source, *reports_source, *fence_source, *timer;
         struct pause reports_pause;
         struct ipc_peer peer;
         bool ready; /* the worker's READY was taken, as `said` says */
@@ -58,7 +63,7 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
 
 /*
  * Serves a connection, which it owns from here on, by a session and a worker for the device. -errno: refused, logged;
- * the connection is closed.
+ * the connection is closed. A failure later on, `error` says which, ends in on_free like any other end.
  */
 int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
                   struct fd connection);

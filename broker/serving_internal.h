@@ -5,6 +5,29 @@
 
 #include "serving.h"
 
+/* All that is made for one connection, until it is given to the children. */
+struct serving_birth {
+        struct fd session_control; /* the session's 0 */
+        struct fd session_reports; /* its 1 and 2 */
+        struct fd worker_channel;  /* the worker's 0, 1 and 2 */
+        struct fd session_channel; /* the other end: goes to the session by packet */
+};
+
+/*
+ * Begins to make session and worker, who get what was made for them; how it went is an event. -EAGAIN: no process can
+ * be had, and nothing was given away.
+ */
+int serving_spawn(struct serving *serving, struct serving_birth *birth, const struct device_config *config);
+
+/* Gives up a start that is under way. */
+void serving_cancel_start(struct serving *serving);
+
+/* Nothing of a start that failed is unknown any more: what was born ends like all others. */
+void serving_end_start(struct serving *serving);
+
+/* Sets the one timer. */
+void serving_timer(struct serving *serving, uint64_t usec, sd_event_time_handler_t handler);
+
 /* "session" or "worker". */
 const char *serving_child_name(unsigned which);
 

@@ -31,6 +31,7 @@ void serving_resize(struct serving *serving, const struct resource *resource)
         const struct ipc_resize resize = { .capacity = resource->block.capacity };
         int r;
 
+        serving->resized = serving->state == SERVING_STARTING;
         if (serving->state != SERVING_UP)
                 return;
         r = raise_fsize(serving->child[SERVING_WORKER].pid, serving_worker_fsize(resource));

@@ -5,22 +5,12 @@
 #include "serving_internal.h"
 
 #include "host.h"
-#include "process_limits.h"
 #include "virtio.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* All that is made for one connection, until it is given to the children. */
-struct birth {
-        struct fd session_control; /* the session's 0 */
-        struct fd session_reports; /* its 1 and 2 */
-        struct fd worker_channel;  /* the worker's 0, 1 and 2 */
-        struct fd session_channel; /* the other end: goes to the session by packet */
-};
 
 static int make_pair(struct fd *ret_first, struct fd *ret_second)
 {
@@ -63,7 +53,7 @@ uint32_t serving_queues(const struct device_config *config)
 }
 
 /* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
-static int send_device(struct serving *serving, const struct birth *birth, const struct device_config *config,
+static int send_device(struct serving *serving, const struct serving_birth *birth, const struct device_config *config,
                        const struct resource *resource, struct fd fence_write)
 {
         struct ipc_device device = {
@@ -98,7 +88,7 @@ static int send_device(struct serving *serving, const struct birth *birth, const
 }
 
 /* From here on the connection is in flight, and the session's end of the control socket holds it. */
-static int send_connection(struct serving *serving, struct birth *birth, const struct device_config *config,
+static int send_connection(struct serving *serving, struct serving_birth *birth, const struct device_config *config,
                            struct fd *connection)
 {
         struct ipc_connection opening = {
@@ -121,7 +111,7 @@ static int send_connection(struct serving *serving, struct birth *birth, const s
         return r;
 }
 
-static int prepare(struct serving *serving, struct birth *birth, const struct device_config *config,
+static int prepare(struct serving *serving, struct serving_birth *birth, const struct device_config *config,
                    const struct resource *resource, struct fd *connection)
 {
         struct fd fence_write = FD_NONE;
@@ -143,77 +133,6 @@ static int prepare(struct serving *serving, struct birth *birth, const struct de
         return r;
 }
 
-rlim_t serving_worker_fsize(const struct resource *resource)
-{
-        return fd_has(&resource->disk) && !resource->bytes ? RLIM_INFINITY : resource->bytes;
-}
-
-static int spawn(struct serving *serving, struct birth *birth, const struct device_config *config,
-                 const struct resource *resource, struct spawned *children)
-{
-        const struct host *host = serving->host;
-        const struct policy_process *policy = &policy_process_worker;
-        uint32_t queues = config->type->queues_max, threads = config->worker.threads;
-        bool namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES);
-        int reports = birth->session_reports.num, channel = birth->worker_channel.num;
-        struct child session = {
-                .name = "vhost-session",
-                .program = host->programs.session.num,
-                .fd = { birth->session_control.num, reports, reports },
-                .id = serving->child[SERVING_SESSION].slot,
-                .limits = { .nofile = policy_count_of(policy_process_session.nofile, queues, threads),
-                            .fsize = queues * vu_inflight_bytes(config->queue_size, true) },
-                .namespaces = namespaces,
-        };
-        struct child worker = {
-                .name = "vhost-worker",
-                .program = host->programs.worker.num,
-                .fd = { channel, channel, channel },
-                .id = serving->child[SERVING_WORKER].slot,
-                .limits = { .nofile = policy_count_of(policy->nofile, queues, threads),
-                            .nproc = limits_worker_tasks(config),
-                            .memlock = policy_count_of(policy->memlock_kib, queues, threads) * 1024,
-                            .fsize = serving_worker_fsize(resource),
-                            .fsize_grows = true },
-                .affinity = config->worker.pinned ? &config->worker.cpus : NULL,
-                .namespaces = namespaces,
-        };
-        const struct spawn both = {
-                .range = fd_has(&host->privilege.range) ? host->privilege.range.num : -1,
-                .cgroup = serving->cgroup,
-                .child = { [SERVING_SESSION] = &session, [SERVING_WORKER] = &worker },
-                .n = SERVING_CHILDREN,
-                .give = { &birth->session_control, &birth->worker_channel },
-                .n_give = 2,
-        };
-        enum child_stage stage;
-        unsigned which;
-        int r = spawn_children(&both, children, &stage, &which);
-
-        if (r < 0)
-                log_error(&serving->log->log, "session %u: not started: %s: %s: %s", serving->id,
-                          serving_child_name(which), child_stage_name(stage), log_errno(r));
-        return r;
-}
-
-static int watch(struct serving *serving, struct spawned *children)
-{
-        sd_event *event = serving->host->event;
-        int r = sd_event_add_io(event, &serving->reports_source, serving->reports.num, EPOLLIN, serving_on_reports,
-                                serving);
-
-        for (unsigned i = 0; i < SERVING_CHILDREN; i++) {
-                struct serving_child *child = &serving->child[i];
-
-                child->pidfd = fd_take(&children[i].pidfd);
-                child->pid = children[i].pid;
-                if (r >= 0)
-                        r = sd_event_add_io(event, &child->source, child->pidfd.num, EPOLLIN, serving_on_pidfd,
-                                            serving);
-        }
-        return r;
-}
-
 static int take_slots(struct serving *serving)
 {
         struct slots *slots = &serving->host->slots;
@@ -228,7 +147,7 @@ static int take_slots(struct serving *serving)
 }
 
 /* Nothing is left of a connection that could not be served, except what only a process of its own may close. */
-static void undo(struct serving *serving, struct birth *birth, struct fd connection)
+static void undo(struct serving *serving, struct serving_birth *birth, struct fd connection)
 {
         if (fd_has(&connection))
                 host_close_stranger(serving->host, connection);
@@ -242,18 +161,31 @@ static void undo(struct serving *serving, struct birth *birth, struct fd connect
         fd_close(&serving->fence);
 }
 
+static void give_slots_back(struct serving *serving)
+{
+        for (unsigned i = 0; i < SERVING_CHILDREN; i++)
+                slots_give_back(&serving->host->slots, serving->child[i].slot);
+}
+
+static void begin_anew(struct serving *serving, const struct device_config *config, const struct resource *resource)
+{
+        serving->id = ++serving->host->sessions;
+        serving->resource = resource;
+        serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
+        serving->lines = serving->packets = (struct log_limit){ 0 };
+        serving->killed = serving->ready = serving->resized = false;
+        serving->error = 0;
+        serving->lines_per_s = config->limits.session.log_per_s;
+}
+
 int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
                   struct fd connection)
 {
-        struct birth birth = { FD_NONE, FD_NONE, FD_NONE, FD_NONE };
-        struct spawned children[SERVING_CHILDREN];
+        struct serving_birth birth = { FD_NONE, FD_NONE, FD_NONE, FD_NONE };
+        const char *what = "making a process";
         int r;
 
-        serving->id = ++serving->host->sessions;
-        serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
-        serving->lines = serving->packets = (struct log_limit){ 0 };
-        serving->killed = serving->ready = false;
-        serving->lines_per_s = config->limits.session.log_per_s;
+        begin_anew(serving, config, resource);
         r = take_slots(serving);
         if (r < 0) {
                 log_error(&serving->log->log, "session %u: not started: no uid is free: %s", serving->id, log_errno(r));
@@ -262,22 +194,15 @@ int serving_start(struct serving *serving, const struct device_config *config, c
         }
         r = prepare(serving, &birth, config, resource, &connection);
         if (r < 0)
-                log_error(&serving->log->log, "session %u: not started: %s", serving->id, log_errno(r));
+                what = "its channels";
         else
-                r = spawn(serving, &birth, config, resource, children);
+                r = serving_spawn(serving, &birth, config);
         if (r < 0) {
-                slots_give_back(&serving->host->slots, serving->child[SERVING_SESSION].slot);
-                slots_give_back(&serving->host->slots, serving->child[SERVING_WORKER].slot);
+                log_error(&serving->log->log, "session %u: not started: %s: %s", serving->id, what, log_errno(r));
+                give_slots_back(serving);
                 undo(serving, &birth, connection);
                 return r;
         }
         fd_close(&birth.session_reports);
-        serving->state = SERVING_UP;
-        log_info(&serving->log->log, "session %u: started", serving->id);
-        r = watch(serving, children);
-        if (r < 0) {
-                log_error(&serving->log->log, "session %u: cannot be watched: %s: killed", serving->id, log_errno(r));
-                serving_kill(serving);
-        }
         return 0;
 }

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,11 +20,11 @@
 #include <unistd.h>
 
 enum {
-        PATIENCE_MS = 5000, /* for our own code before exec; far beyond what a loaded host needs */
-
         /* What a report says. */
         REPORT_PID = 1,
         REPORT_FAILED = 2,
+
+        KEPT_MOST = 4 + SPAWN_MOST * (1 + CHILD_FDS),
 };
 
 /* One write to the report pipe, which nobody but our own code holds; exec and exit close it. */
@@ -106,6 +105,43 @@ static void clone_one(const struct spawn *spawn, unsigned which, int report)
         close(go[1]);
 }
 
+/* Adds one to a sorted list. */
+static void keep(int *kept, unsigned *n, int fd)
+{
+        unsigned at = (*n)++;
+
+        for (; at > 0 && kept[at - 1] > fd; at--)
+                kept[at] = kept[at - 1];
+        kept[at] = fd;
+}
+
+/*
+ * Must hold none of what belongs to other devices: whoever waits for a hang-up there would wait for us as well, or for
+ * a child that hangs before it executes its program.
+ */
+static int keep_own(const struct spawn *spawn, int report)
+{
+        int kept[KEPT_MOST];
+        unsigned n = 0, from = CHILD_FDS;
+
+        keep(kept, &n, report);
+        keep(kept, &n, spawn->range);
+        keep(kept, &n, spawn->cgroup);
+        for (unsigned i = 0; i < spawn->n; i++) {
+                keep(kept, &n, spawn->child[i]->program);
+                for (unsigned j = 0; j < CHILD_FDS; j++)
+                        keep(kept, &n, spawn->child[i]->fd[j]);
+        }
+        for (unsigned i = 0; i < n; i++) {
+                if (kept[i] < (int) from)
+                        continue;
+                if (kept[i] > (int) from && close_range(from, (unsigned) kept[i] - 1, 0) < 0)
+                        return -errno;
+                from = (unsigned) kept[i] + 1;
+        }
+        return close_range(from, ~0U, 0) < 0 ? -errno : 0;
+}
+
 /*
  * Must hold no more than the range namespace gives while it clones. DUMPABLE lets it write its children's id maps;
  * there is nothing secret in it that the broker's uid could not read otherwise.
@@ -113,10 +149,13 @@ static void clone_one(const struct spawn *spawn, unsigned which, int report)
 static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int report, int go)
 {
         char byte;
+        int r;
 
         if (read(go, &byte, 1) != 1)
                 _exit(1);
-        close(go);
+        r = keep_own(spawn, report);
+        if (r < 0)
+                fail(report, 0, CHILD_STAGE_FDS, r);
         if (spawn->range >= 0) {
                 if (setns(spawn->range, CLONE_NEWUSER) < 0)
                         fail(report, 0, CHILD_STAGE_ENTER, -errno);
@@ -132,62 +171,6 @@ static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int r
         for (unsigned i = 0; i < spawn->n; i++)
                 clone_one(spawn, i, report);
         _exit(0);
-}
-
-/* Reads reports until all that could write one have executed their program or ended. */
-static int hear(int report, struct spawned *children, unsigned n, enum child_stage *ret_stage, unsigned *ret_which)
-{
-        struct report said;
-        int result = 0;
-
-        for (;;) {
-                struct pollfd ready = { .fd = report, .events = POLLIN };
-                ssize_t got;
-
-                if (poll(&ready, 1, PATIENCE_MS) == 0)
-                        return -ETIMEDOUT;
-                got = read(report, &said, sizeof(said));
-                if (got < 0 && errno == EINTR)
-                        continue;
-                if (got != (ssize_t) sizeof(said) || said.which >= n)
-                        return got == 0 ? result : -EPROTO;
-                if (said.kind == REPORT_PID) {
-                        children[said.which].pid = said.pid;
-                } else if (result == 0) {
-                        result = said.error ? said.error : -EPROTO;
-                        *ret_stage = (enum child_stage) said.stage;
-                        *ret_which = said.which;
-                }
-        }
-}
-
-/* Ends and reaps what was born of a spawn that failed. */
-static void undo(struct spawned *children, unsigned n)
-{
-        for (unsigned i = 0; i < n; i++) {
-                if (children[i].pid > 0) {
-                        if (fd_has(&children[i].pidfd))
-                                syscall(SYS_pidfd_send_signal, children[i].pidfd.num, SIGKILL, NULL, 0);
-                        else
-                                kill(children[i].pid, SIGKILL);
-                        waitpid(children[i].pid, NULL, 0);
-                }
-                fd_close(&children[i].pidfd);
-                children[i].pid = 0;
-        }
-}
-
-/* Our children cannot be reaped by anyone else, so their pids still name them. */
-static int open_pidfds(struct spawned *children, unsigned n)
-{
-        for (unsigned i = 0; i < n; i++) {
-                if (children[i].pid <= 0)
-                        return -ECHILD;
-                children[i].pidfd.num = (int) syscall(SYS_pidfd_open, children[i].pid, 0);
-                if (children[i].pidfd.num < 0)
-                        return -errno;
-        }
-        return 0;
 }
 
 /* Forks the stage and lets it go once we hold none of what it was given. Returns its pid or -errno. */
@@ -216,18 +199,12 @@ static pid_t start_stage(const struct spawn *spawn, int report)
         return stage;
 }
 
-int spawn_children(const struct spawn *spawn, struct spawned *ret_children, enum child_stage *ret_stage,
-                   unsigned *ret_which)
+int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
 {
         int report[2];
         pid_t stage;
-        int r = 0;
 
-        for (unsigned i = 0; i < spawn->n; i++)
-                ret_children[i] = (struct spawned){ .pid = 0, .pidfd = FD_NONE };
-        *ret_stage = CHILD_STAGE_ENTER;
-        *ret_which = 0;
-        if (pipe2(report, O_CLOEXEC) < 0)
+        if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -EAGAIN;
         stage = start_stage(spawn, report[1]);
         close(report[1]);
@@ -235,14 +212,83 @@ int spawn_children(const struct spawn *spawn, struct spawned *ret_children, enum
                 close(report[0]);
                 return -EAGAIN;
         }
-        r = hear(report[0], ret_children, spawn->n, ret_stage, ret_which);
-        close(report[0]);
-        if (r < 0)
-                kill(stage, SIGKILL);
-        waitpid(stage, NULL, 0);
+        *ret_spawning = (struct spawning){ .stage = stage, .report = { report[0] }, .n = spawn->n };
+        return 0;
+}
+
+static int note(struct spawning *spawning, const struct report *said)
+{
+        if (said->which >= spawning->n)
+                return -EPROTO;
+        if (said->kind == REPORT_PID) {
+                spawning->pid[said->which] = said->pid;
+        } else if (spawning->error == 0) {
+                spawning->error = said->error ? said->error : -EPROTO;
+                spawning->failed = (enum child_stage) said->stage;
+                spawning->which = said->which;
+        }
+        return 0;
+}
+
+bool spawn_hear(struct spawning *spawning)
+{
+        struct report said;
+
+        for (;;) {
+                ssize_t got = read(spawning->report.num, &said, sizeof(said));
+
+                if (got == 0)
+                        return true;
+                if (got < 0 && errno == EAGAIN)
+                        return false;
+                if (got < 0 && errno == EINTR)
+                        continue;
+                if (got != (ssize_t) sizeof(said) || note(spawning, &said) < 0) {
+                        spawning->error = spawning->error ? spawning->error : -EPROTO;
+                        return true;
+                }
+        }
+}
+
+void spawn_kill(struct spawning *spawning)
+{
+        if (spawning->stage > 0)
+                kill(spawning->stage, SIGKILL);
+        for (unsigned i = 0; i < spawning->n; i++)
+                if (spawning->pid[i] > 0)
+                        kill(spawning->pid[i], SIGKILL);
+}
+
+/* A child of ours cannot be reaped by anyone else, so its pid still names it. */
+static int open_pidfd(pid_t pid, struct fd *ret_pidfd)
+{
+        ret_pidfd->num = (int) syscall(SYS_pidfd_open, pid, 0);
+        return fd_has(ret_pidfd) ? 0 : -errno;
+}
+
+int spawn_end_stage(struct spawning *spawning, struct fd *ret_pidfd)
+{
+        pid_t ended;
+        int r;
+
+        *ret_pidfd = FD_NONE;
+        if (spawning->stage <= 0)
+                return 0;
+        ended = waitpid(spawning->stage, NULL, WNOHANG);
+        r = ended == 0 ? open_pidfd(spawning->stage, ret_pidfd) : 0;
         if (r == 0)
-                r = open_pidfds(ret_children, spawn->n);
-        if (r < 0)
-                undo(ret_children, spawn->n);
+                spawning->stage = 0;
+        return r;
+}
+
+int spawn_take(struct spawning *spawning, unsigned which, pid_t *ret_pid, struct fd *ret_pidfd)
+{
+        pid_t pid = spawning->pid[which];
+        int r = pid > 0 ? open_pidfd(pid, ret_pidfd) : 0;
+
+        if (r == 0) {
+                *ret_pid = pid;
+                spawning->pid[which] = 0;
+        }
         return r;
 }

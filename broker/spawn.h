@@ -6,6 +6,7 @@
 #include "child.h"
 #include "fd.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 enum { SPAWN_MOST = 2 };
@@ -19,15 +20,34 @@ struct spawn {
         unsigned n_give;
 };
 
-struct spawned {
-        pid_t pid;
-        struct fd pidfd; /* owned by the caller */
+/* Children on their way to their programs. Nothing here waits; who hears nothing for too long has to kill them. */
+struct spawning {
+        pid_t stage; /* 0: handed over or reaped */
+        struct fd report; /* readable when there is something to hear */
+        unsigned n;
+        pid_t pid[SPAWN_MOST]; /* 0: not born, or taken */
+        int error; /* 0: none failed so far; else what failed first, and of which child: */
+        enum child_stage failed;
+        unsigned which;
 };
 
 /*
- * Takes what is given and spawns the n children side by side in one new, empty net namespace and returns when each runs
- * its own program. The children are the caller's: it must waitid() them. On failure none is left, ret_stage names what
- * failed, ret_which the child; -errno is returned; -EAGAIN with the gifts untouched: no process could be made at all.
+ * Takes what is given and begins to spawn the n children side by side in one new, empty net namespace. The pids are the
+ * caller's to wait for. -EAGAIN: no process could be made at all, and the gifts are untouched.
  */
-int spawn_children(const struct spawn *spawn, struct spawned *ret_children, enum child_stage *ret_stage,
-                   unsigned *ret_which);
+int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning);
+
+/*
+ * Takes in what was reported; true: that was all. Then each child runs its own program, or has ended without a word; or
+ * `error` says that a stage failed, and children that were born may be left.
+ */
+bool spawn_hear(struct spawning *spawning);
+
+/* Kills the stage and all children not taken yet. */
+void spawn_kill(struct spawning *spawning);
+
+/* Reaps the stage, or gives the caller a pidfd to do so when it ends. -errno: neither now. */
+int spawn_end_stage(struct spawning *spawning, struct fd *ret_pidfd);
+
+/* Gives away a child, to be reaped by the caller. *ret_pid is 0 if it was not born. -errno: it stays. */
+int spawn_take(struct spawning *spawning, unsigned which, pid_t *ret_pid, struct fd *ret_pidfd);

@@ -3,12 +3,14 @@
  *
  *   with_notes ARGUMENT...          (what: $NOTED_PROGRAM; to whom: the abstract socket $NOTES)
  *
+ * or only of those named in $NOTED_CALLS, with blanks between them; what the listener answers is then what they do.
  * It keeps its process id, and stands before the filters that the program loads itself: those still kill.
  */
 #include <err.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <seccomp.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +20,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { CALLS_MOST = 64 }; /* named */
 enum { TO_LISTENER = 900 }; /* no program has a descriptor of that number: its sendmsg is the one call not told */
 
 static int load(void)
 {
-        struct sock_filter code[] = {
+        struct sock_filter all[] = {
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 0, 3),
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
@@ -30,8 +33,23 @@ static int load(void)
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         };
-        struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+        struct sock_filter some[2 * CALLS_MOST + 2] = { all[0] };
+        struct sock_fprog program = { .len = sizeof(all) / sizeof(all[0]), .filter = all };
+        char *names = getenv("NOTED_CALLS") ? strdup(getenv("NOTED_CALLS")) : NULL;
+        unsigned short n = 1;
 
+        for (char *name = names ? strtok(names, " ") : NULL; name; name = strtok(NULL, " ")) {
+                int call = seccomp_syscall_resolve_name(name);
+
+                if (call < 0 || n + 3 > 2 * CALLS_MOST)
+                        errx(99, "%s", name);
+                some[n++] = (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned) call, 0, 1);
+                some[n++] = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+        }
+        some[n++] = (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        if (names)
+                program = (struct sock_fprog){ .len = n, .filter = some };
+        free(names);
         return (int) syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 }
 

@@ -1,0 +1,138 @@
+/*
+ * A child whose confinement does not fail but hangs: its device waits, and no other one. The kernel that lets it hang
+ * is one of tests/sandbox/faults.c.
+ */
+#include "faults.h"
+#include "neighbour.h"
+
+#include "array.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { TIMES = 9, PATIENCE_MS = 5000 };
+
+/* Where it can hang: before the first child is born, while it is confined, and last of all. */
+static const struct fault hangs[] = {
+        { FAULT_STAGE, "unshare", FAULT_HANG, .text = NULL },
+        { FAULT_STAGE, "capset", FAULT_HANG, .text = NULL },
+        { FAULT_STAGE, "execveat", FAULT_HANG, .text = NULL, .skip = 1 },
+};
+
+/* A connection whose session or worker hangs before its program runs. */
+static struct fe_conn hang(struct faults *faults, const struct rig *rig, const struct fault *where)
+{
+        struct fe_conn conn;
+
+        faults_arm(faults, where, rig->prog.pid);
+        OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &conn));
+        OK(fe_send(&conn, VU_GET_FEATURES, NULL, 0));
+        faults_await(faults);
+        return conn;
+}
+
+static int by_size(const void *a, const void *b)
+{
+        const double *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
+/* Connects to the other device, as often as the median needs: ms until the first reply. */
+static double median_ms(const struct rig *rig)
+{
+        double ms[TIMES];
+
+        for (unsigned i = 0; i < TIMES; i++) {
+                long long from = fe_now_ns();
+                struct fe_conn conn;
+
+                OK(fe_connect(rig->other_socket, FE_TIMEOUT_MS, &conn));
+                rig_quiet(&conn);
+                ms[i] = (double) (fe_now_ns() - from) / 1e6;
+                fe_close(&conn);
+        }
+        qsort(ms, TIMES, sizeof(ms[0]), by_size);
+        return ms[TIMES / 2];
+}
+
+START_TEST(others_begin_meanwhile)
+{
+        struct faults *faults = faults_new("unshare capset execveat");
+        struct rig rig = rig_start((struct rig_options){ .neighbour = true });
+        double alone = median_ms(&rig), meanwhile;
+        struct fe_conn conn = hang(faults, &rig, &hangs[_i]);
+        long long from = fe_now_ns();
+        size_t logged = rig.prog.log_n;
+
+        meanwhile = median_ms(&rig);
+        printf("connect to first reply: median %.1f ms, while another device's child hangs in %s %.1f ms\n", alone,
+               hangs[_i].call, meanwhile);
+        ck_assert_msg(meanwhile < 3 * alone + 50, "%.1f ms, %.1f ms alone", meanwhile, alone);
+        if (_i == 0) { /* for the end of its patience is long in coming */
+                conn.timeout_ms = 2 * PATIENCE_MS;
+                OK(fe_gone(&conn));
+                ck_assert_int_ge((fe_now_ns() - from) / 1000000, PATIENCE_MS / 2);
+                OK(prog_log_wait(&rig.prog, logged, "not started: confining it hangs: ETIMEDOUT", FE_TIMEOUT_MS));
+                rig_check_alive(&rig);
+                fe_close(&conn);
+                rig_stop(&rig);
+        } else { /* and so a broker that is told to end does not wait for it */
+                int status = 0, ms;
+
+                OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+                ck_assert_int_eq(status, 0);
+                fe_close(&conn);
+        }
+        faults_free(faults);
+}
+END_TEST
+
+/*
+ * What hangs holds no descriptor of another device: a connection that waited there when it began, and is served
+ * meanwhile, ends as soon as its session does.
+ */
+START_TEST(others_end_meanwhile)
+{
+        struct faults *faults = faults_new("capset");
+        struct rig rig = rig_start((struct rig_options){ .neighbour = true });
+        struct neighbour n = neighbour_move_in(&rig);
+        struct fe_conn waits, conn, refused;
+        int status = 0, ms;
+        pid_t session;
+
+        OK(fe_connect(rig.other_socket, FE_TIMEOUT_MS, &waits));
+        OK(fe_connect(rig.other_socket, FE_TIMEOUT_MS, &refused));
+        OK(fe_gone(&refused)); /* so the one before it is there */
+        conn = hang(faults, &rig, &hangs[1]);
+        neighbour_move_out(&n);
+        rig_quiet(&waits);
+        session = rig_child(&rig, "vhost-session");
+        rig_kill(&rig, &session, 1);
+        waits.timeout_ms = PATIENCE_MS / 2;
+        OK(fe_gone(&waits));
+        fe_close(&waits);
+        fe_close(&refused);
+        OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+        ck_assert_int_eq(status, 0);
+        fe_close(&conn);
+        faults_free(faults);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("hanging");
+        TCase *all = tcase_create("all");
+
+        if (geteuid() != 0) {
+                puts("skipped: only root may answer for the kernel");
+                return 77;
+        }
+        tcase_set_timeout(all, 60);
+        tcase_add_loop_test(all, others_begin_meanwhile, 0, ARRAY_SIZE(hangs));
+        tcase_add_test(all, others_end_meanwhile);
+        suite_add_tcase(suite, all);
+        return rig_main(suite);
+}
