@@ -20,6 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+enum { CAPS_MOST = 64 }; /* a set is a number of 64 bits */
+
 static const char *const stage_names[] = {
         [CHILD_STAGE_ENTER] = "entering the range namespace",
         [CHILD_STAGE_NET] = "an empty net namespace",
@@ -144,19 +146,20 @@ static int take_limits(const struct child *child)
                 if (r < 0)
                         return r;
         }
-        if (refuse_brk() < 0)
-                return -errno;
         if (child->affinity && sched_setaffinity(0, sizeof(*child->affinity), child->affinity) < 0)
                 return -errno;
-        return 0;
+        return refuse_brk();
 }
 
-/* Must drop every capability from the bounding set; without namespaces of our own we hold none that could. */
+/*
+ * Must drop every capability from the bounding set; without namespaces of our own we hold none that could. The kernel
+ * says where they end: not before those that all kernels have.
+ */
 static int drop_bounding_set(void)
 {
-        for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+        for (int cap = 0; cap < CAPS_MOST; cap++)
                 if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-                        return -errno;
+                        return errno == EINVAL && cap > CAP_AUDIT_READ ? 0 : -errno;
         return 0;
 }
 
@@ -200,7 +203,8 @@ static int execute(const struct child *child)
         char *const environment[] = { NULL };
 
         umask(077);
-        setsid();
+        if (setsid() < 0)
+                return -errno;
         execveat(child->program, "", arguments, environment, AT_EMPTY_PATH);
         return -errno;
 }

@@ -158,8 +158,11 @@ static int uring_loop_open(void *engine, unsigned loop, void **ret_local, int *r
         struct uring_loop *l = &u->loop[loop];
         int r = io_uring_enable_rings(&l->ring);
 
-        if (r == 0)
-                r = ring_try_forbidden(&l->ring);
+        if (r < 0) {
+                log_error(u->log, "io_uring: enabling the ring: %s", log_errno(r));
+                return r;
+        }
+        r = ring_try_forbidden(&l->ring);
         if (r < 0) {
                 log_error(u->log, "io_uring: a forbidden opcode was not refused: %s", log_errno(r));
                 return r;
