@@ -7,7 +7,6 @@
 #include "copy.h"
 
 #include <errno.h>
-#include <string.h>
 
 struct gathering {
         const struct chain_source *source;
@@ -31,18 +30,6 @@ static int miss(struct gathering *g, uint64_t address, uint32_t access)
         return -EAGAIN;
 }
 
-/* Two loads, no more: the guest may rewrite it meanwhile. */
-static struct vring_desc desc_copy(const struct vring_desc *shared)
-{
-        const volatile uint64_t *from = (const volatile uint64_t *) shared;
-        union {
-                uint64_t half[2];
-                struct vring_desc desc;
-        } copy = { .half = { from[0], from[1] } };
-
-        return copy.desc;
-}
-
 static int gather_parts(struct gathering *g, struct gpa from, uint64_t len, bool write)
 {
         uint32_t access = write ? IPC_WRITE : IPC_READ;
@@ -58,7 +45,7 @@ static int gather_parts(struct gathering *g, struct gpa from, uint64_t len, bool
                         return miss(g, from.at, access);
                 if (r < 0)
                         return fault(g, -EFAULT, "descriptor address 0x%llx outside of guest memory", from.at);
-                g->source->scratch->part[g->n++] = (struct iovec){ part.at, part.len };
+                g->source->scratch->part[g->n++] = shared_part(part.at, part.len);
                 if (write && g->source->writes)
                         g->source->writes[g->n_writes++] = (struct gpa_range){ part.gpa, part.len };
                 from.at += part.len;
@@ -162,10 +149,12 @@ static int gather(struct gathering *g, uint16_t head)
         uint16_t i = head;
 
         for (uint32_t walked = 0; walked < g->source->size; walked++) {
-                struct vring_desc desc = desc_copy(&g->source->desc[i]);
-                uint16_t flags = le16toh(desc.flags);
+                struct vring_desc desc;
+                uint16_t flags;
                 int r;
 
+                shared_read_desc(&desc, &g->source->desc[i]);
+                flags = le16toh(desc.flags);
                 if (flags & VRING_DESC_F_INDIRECT)
                         return gather_table(g, &desc);
                 r = gather_desc(g, &desc);
@@ -259,7 +248,7 @@ int chain_get(struct chain_cursor *from, void *to, uint64_t n)
         while (n) {
                 struct iovec part = first_part(from, n);
 
-                copy_few(to, part.iov_base, part.iov_len);
+                shared_read(to, part.iov_base, part.iov_len);
                 to = (char *) to + part.iov_len;
                 n -= part.iov_len;
                 chain_skip(from, part.iov_len);
@@ -274,7 +263,7 @@ int chain_put(struct chain_cursor *to, const void *from, uint64_t n)
         while (n) {
                 struct iovec part = first_part(to, n);
 
-                copy_few(part.iov_base, from, part.iov_len);
+                shared_write(part.iov_base, from, part.iov_len);
                 from = (const char *) from + part.iov_len;
                 n -= part.iov_len;
                 chain_skip(to, part.iov_len);
@@ -282,7 +271,18 @@ int chain_put(struct chain_cursor *to, const void *from, uint64_t n)
         return 0;
 }
 
-int chain_tail(struct chain_cursor *cursor, uint8_t **ret_byte)
+uint64_t chain_zero(struct chain_cursor *to)
+{
+        uint64_t n = to->left;
+
+        while (to->left) {
+                shared_zero(to->part[0].iov_base, to->part[0].iov_len);
+                chain_skip(to, to->part[0].iov_len);
+        }
+        return n;
+}
+
+int chain_tail(struct chain_cursor *cursor, uint8_t SHARED **ret_byte)
 {
         struct iovec *last;
 

@@ -49,7 +49,7 @@ struct chain_scratch {
 /* What a chain comes from. */
 struct chain_source {
         const struct guest_mem *mem;
-        const struct vring_desc *desc; /* in guest memory: read once; split rings only */
+        const struct vring_desc SHARED *desc; /* read once; split rings only */
         uint32_t size;                 /* entries */
         bool indirect;                 /* INDIRECT_DESC was acked */
         struct chain_scratch *scratch;
@@ -84,8 +84,11 @@ int chain_get(struct chain_cursor *from, void *to, uint64_t n);
 /* Copies n bytes into the guest's part. -ENOSPC: shorter, and nothing was written. */
 int chain_put(struct chain_cursor *to, const void *from, uint64_t n);
 
+/* Fills what is left with zeroes; returns how many bytes that were. */
+uint64_t chain_zero(struct chain_cursor *to);
+
 /* Takes the last byte away from a cursor. -ENOSPC: it has none. */
-int chain_tail(struct chain_cursor *cursor, uint8_t **ret_byte);
+int chain_tail(struct chain_cursor *cursor, uint8_t SHARED **ret_byte);
 
 /* Consumes n <= left bytes. */
 void chain_skip(struct chain_cursor *cursor, uint64_t n);

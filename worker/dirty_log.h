@@ -10,7 +10,7 @@
 enum { DIRTY_PAGE = 4096 }; /* bytes, whatever the host's pages are */
 
 struct dirty_log {
-        uint8_t *bits; /* NULL: no log */
+        uint8_t SHARED *bits; /* NULL: no log */
         uint64_t bytes;
         void *map;
         size_t map_len;

@@ -4,7 +4,6 @@
  */
 #include "guest_mem.h"
 
-#include "copy.h"
 #include "iotlb.h"
 
 #include <errno.h>
@@ -349,7 +348,7 @@ int guest_span_ring(const struct guest_mem *mem, struct uva from, uint64_t len, 
 
                 if (r < 0)
                         return r;
-                if (span.len && (char *) span.at + span.len != part.at)
+                if (span.len && (char SHARED *) span.at + span.len != part.at)
                         return -EFAULT;
                 if (!span.len)
                         span = part;
@@ -383,7 +382,7 @@ int guest_read(const struct guest_mem *mem, struct gpa from, void *to, uint64_t 
 
                 if (r < 0)
                         return r;
-                copy_few(to, part.at, part.len);
+                shared_read(to, part.at, part.len);
                 to = (char *) to + part.len;
                 from.at += part.len;
                 len -= part.len;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ipc.h"
+#include "shared.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@ struct uva {
 };
 
 struct span {
-        void *at;
+        void SHARED *at;
         uint64_t len;
         struct gpa gpa; /* what `at` is to the guest */
 };
@@ -35,7 +36,7 @@ struct region {
         struct gpa gpa;
         struct uva uva;
         uint64_t len;
-        char *mapped; /* the region's first byte */
+        char SHARED *mapped; /* the region's first byte */
         void *map;    /* what was mapped for it: whole pages of its file */
         size_t map_len;
         uint64_t device, inode, offset; /* of its file: what makes two regions the same */

@@ -72,7 +72,7 @@ void inflight_area_done(struct inflight_area *area)
         *area = (struct inflight_area){ 0 };
 }
 
-int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed, void **ret_part)
+int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed, void SHARED **ret_part)
 {
         uint64_t bytes = vu_inflight_bytes(area->queue_size, packed);
 
@@ -87,59 +87,64 @@ int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t siz
 
 int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight)
 {
-        struct vu_inflight_split *header;
-        int r = inflight_part(area, index, size, false, (void **) &header);
+        struct vu_inflight_split SHARED *header;
+        void SHARED *part;
+        int r = inflight_part(area, index, size, false, &part);
 
         *ret_inflight = (struct inflight){ 0 };
-        if (r == 0 && header)
-                *ret_inflight = (struct inflight){ .header = header, .size = (uint16_t) size,
-                                                   .desc = (void *) (header + 1) };
+        if (r < 0 || !part)
+                return r;
+        header = part;
+        *ret_inflight = (struct inflight){ .header = header, .size = (uint16_t) size,
+                                           .desc = (void SHARED *) (header + 1) };
         return r;
 }
 
 bool inflight_begun(const struct inflight *inflight)
 {
-        return inflight->header && *(volatile uint16_t *) &inflight->header->version != 0;
+        return inflight->header && shared_load16(&inflight->header->version, __ATOMIC_RELAXED) != 0;
 }
 
 void inflight_begin(struct inflight *inflight, uint16_t used_idx)
 {
-        if (!inflight->header)
+        struct vu_inflight_split SHARED *header = inflight->header;
+
+        if (!header)
                 return;
-        inflight->header->version = 0;
+        shared_store16(&header->version, 0, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
         for (unsigned i = 0; i < inflight->size; i++)
-                if (inflight->desc[i].inflight)
-                        inflight->desc[i].inflight = 0;
-        inflight->header->features = 0;
-        inflight->header->desc_num = inflight->size;
-        inflight->header->last_batch_head = 0;
-        inflight->header->used_idx = used_idx;
+                if (shared_load8(&inflight->desc[i].inflight, __ATOMIC_RELAXED))
+                        shared_store8(&inflight->desc[i].inflight, 0, __ATOMIC_RELAXED);
+        shared_store64(&header->features, 0, __ATOMIC_RELAXED);
+        shared_store16(&header->desc_num, inflight->size, __ATOMIC_RELAXED);
+        shared_store16(&header->last_batch_head, 0, __ATOMIC_RELAXED);
+        shared_store16(&header->used_idx, used_idx, __ATOMIC_RELAXED);
         inflight->counter = 0;
         atomic_thread_fence(memory_order_release);
-        inflight->header->version = version;
+        shared_store16(&header->version, version, __ATOMIC_RELAXED);
 }
 
 /* The predecessor published its last batch and died before it had settled it all: settle it. */
 static int settle_last_batch(struct inflight *inflight, uint16_t used_idx)
 {
-        volatile struct vu_inflight_split *header = inflight->header;
-        uint16_t missing = used_idx - header->used_idx;
-        uint16_t at = header->last_batch_head;
+        struct vu_inflight_split SHARED *header = inflight->header;
+        uint16_t missing = used_idx - shared_load16(&header->used_idx, __ATOMIC_RELAXED);
+        uint16_t at = shared_load16(&header->last_batch_head, __ATOMIC_RELAXED);
 
         if (missing > inflight->size)
                 return -EPROTO;
         for (; missing; missing--) {
-                volatile struct vu_inflight_split_desc *desc;
+                struct vu_inflight_split_desc SHARED *desc;
 
                 if (at >= inflight->size)
                         return -EPROTO;
                 desc = &inflight->desc[at];
-                desc->inflight = 0;
-                at = desc->next;
+                shared_store8(&desc->inflight, 0, __ATOMIC_RELAXED);
+                at = shared_load16(&desc->next, __ATOMIC_RELAXED);
         }
         atomic_thread_fence(memory_order_release);
-        header->used_idx = used_idx;
+        shared_store16(&header->used_idx, used_idx, __ATOMIC_RELAXED);
         return 0;
 }
 
@@ -150,7 +155,7 @@ int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_
         unsigned n = 0;
         int r;
 
-        if (*(volatile uint16_t *) &inflight->header->desc_num != inflight->size)
+        if (shared_load16(&inflight->header->desc_num, __ATOMIC_RELAXED) != inflight->size)
                 return -EPROTO;
         r = settle_last_batch(inflight, used_idx);
         if (r < 0)
@@ -159,10 +164,10 @@ int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_
         if (list == MAP_FAILED)
                 return -errno;
         for (unsigned i = 0; i < inflight->size; i++) {
-                volatile struct vu_inflight_split_desc *desc = &inflight->desc[i];
+                const struct vu_inflight_split_desc SHARED *desc = &inflight->desc[i];
 
-                if (desc->inflight == 1)
-                        list[n++] = (struct aged){ desc->counter, (uint16_t) i };
+                if (shared_load8(&desc->inflight, __ATOMIC_RELAXED) == 1)
+                        list[n++] = (struct aged){ shared_load64(&desc->counter, __ATOMIC_RELAXED), (uint16_t) i };
         }
         aged_sort(list, n);
         for (unsigned i = 0; i < n; i++)
@@ -177,19 +182,22 @@ void inflight_take(struct inflight *inflight, uint16_t head)
 {
         if (!inflight->header)
                 return;
-        inflight->desc[head].counter = inflight->counter++;
+        shared_store64(&inflight->desc[head].counter, inflight->counter++, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        inflight->desc[head].inflight = 1;
+        shared_store8(&inflight->desc[head].inflight, 1, __ATOMIC_RELAXED);
 }
 
 void inflight_prepare(struct inflight *inflight, const uint16_t *heads, unsigned n)
 {
-        if (!inflight->header)
+        struct vu_inflight_split SHARED *header = inflight->header;
+
+        if (!header)
                 return;
         for (unsigned i = 0; i < n; i++) {
-                inflight->desc[heads[i]].next = inflight->header->last_batch_head;
+                shared_store16(&inflight->desc[heads[i]].next,
+                               shared_load16(&header->last_batch_head, __ATOMIC_RELAXED), __ATOMIC_RELAXED);
                 atomic_thread_fence(memory_order_release);
-                inflight->header->last_batch_head = heads[i];
+                shared_store16(&header->last_batch_head, heads[i], __ATOMIC_RELAXED);
         }
         atomic_thread_fence(memory_order_release);
 }
@@ -200,7 +208,7 @@ void inflight_settle(struct inflight *inflight, const uint16_t *heads, unsigned 
                 return;
         atomic_thread_fence(memory_order_release);
         for (unsigned i = 0; i < n; i++)
-                inflight->desc[heads[i]].inflight = 0;
+                shared_store8(&inflight->desc[heads[i]].inflight, 0, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        inflight->header->used_idx = used_idx;
+        shared_store16(&inflight->header->used_idx, used_idx, __ATOMIC_RELAXED);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "ipc.h"
+#include "shared.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 
 /* The mapped area of all vrings. */
 struct inflight_area {
-        char *base; /* NULL: no area, no tracking */
+        char SHARED *base; /* NULL: no area, no tracking */
         void *map;
         size_t map_len;
         uint64_t len; /* bytes from base */
@@ -22,8 +23,8 @@ struct inflight_area {
 
 /* One vring's part of it. */
 struct inflight {
-        struct vu_inflight_split *header; /* NULL: not tracked */
-        struct vu_inflight_split_desc *desc;
+        struct vu_inflight_split SHARED *header; /* NULL: not tracked */
+        struct vu_inflight_split_desc SHARED *desc;
         uint64_t counter; /* of the next request */
         uint16_t size;
 };
@@ -36,7 +37,8 @@ void inflight_area_done(struct inflight_area *area);
  * Where the part of one vring of `size` entries begins, NULL without an area. -EINVAL: outside of the area, which may
  * be large enough for one format of vrings and not for the other.
  */
-int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed, void **ret_part);
+int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed,
+                  void SHARED **ret_part);
 
 /* The same for split rings; without an area, one that tracks nothing. */
 int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight *ret_inflight);

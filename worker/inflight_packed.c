@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/mman.h>
 
 static const uint16_t version = 1;
@@ -26,23 +25,28 @@ union used_word {
 static_assert(offsetof(struct vu_inflight_packed, used_idx) == 16, "the word of used positions");
 static_assert(offsetof(struct vu_inflight_packed, old_used_wrap) == 21, "the word of used positions");
 
-typedef uint64_t __attribute__((may_alias)) header_word;
-
 static void store_used(struct inflight_packed *track, struct packed_position used, struct packed_position old)
 {
         const union used_word word = { .part = { used.slot, old.slot, used.wrap, old.wrap, { 0 } } };
 
-        __atomic_store_n((header_word *) &track->header->used_idx, word.whole, __ATOMIC_RELEASE);
+        shared_store64((shared_u64 SHARED *) &track->header->used_idx, word.whole, __ATOMIC_RELEASE);
 }
 
-static struct packed_position old_used(const struct vu_inflight_packed *header)
+static union used_word load_used(const struct inflight_packed *track)
 {
-        return (struct packed_position){ header->old_used_idx, header->old_used_wrap & 1 };
+        const shared_u64 SHARED *at = (const shared_u64 SHARED *) &track->header->used_idx;
+
+        return (union used_word){ .whole = shared_load64(at, __ATOMIC_RELAXED) };
 }
 
-static struct packed_position new_used(const struct vu_inflight_packed *header)
+static struct packed_position old_used(union used_word word)
 {
-        return (struct packed_position){ header->used_idx, header->used_wrap & 1 };
+        return (struct packed_position){ word.part.old_used_idx, word.part.old_used_wrap & 1 };
+}
+
+static struct packed_position new_used(union used_word word)
+{
+        return (struct packed_position){ word.part.used_idx, word.part.used_wrap & 1 };
 }
 
 static bool same(struct packed_position a, struct packed_position b)
@@ -50,50 +54,44 @@ static bool same(struct packed_position a, struct packed_position b)
         return a.slot == b.slot && a.wrap == b.wrap;
 }
 
-/* One copy, which is judged: the front-end may rewrite the header meanwhile. */
-static struct vu_inflight_packed header_copy(const struct inflight_packed *track)
-{
-        const volatile uint64_t *from = (const volatile header_word *) track->header;
-        union {
-                uint64_t word[4];
-                struct vu_inflight_packed header;
-        } copy = { .word = { from[0], from[1], from[2], from[3] } };
-
-        return copy.header;
-}
-
 int inflight_packed_of(const struct inflight_area *area, uint32_t index, uint32_t size, struct inflight_slot *slot,
                        struct inflight_packed *ret_track)
 {
-        struct vu_inflight_packed *header;
-        int r = inflight_part(area, index, size, true, (void **) &header);
+        struct vu_inflight_packed SHARED *header;
+        void SHARED *part;
+        int r = inflight_part(area, index, size, true, &part);
 
         if (r < 0)
                 return r;
-        *ret_track = (struct inflight_packed){ .header = header, .slot = slot, .size = (uint16_t) size,
-                                               .desc = header ? (void *) (header + 1) : NULL };
+        header = part;
+        *ret_track = (struct inflight_packed){ .header = header, .slot = slot, .size = (uint16_t) size };
+        if (header)
+                ret_track->desc = (void SHARED *) (header + 1);
         return 0;
 }
 
 bool inflight_packed_begun(const struct inflight_packed *track)
 {
-        return track->header && *(volatile uint16_t *) &track->header->version != 0;
+        return track->header && shared_load16(&track->header->version, __ATOMIC_RELAXED) != 0;
 }
 
 static void begin_area(struct inflight_packed *track, struct packed_position used)
 {
-        track->header->version = 0;
+        struct vu_inflight_packed SHARED *header = track->header;
+
+        shared_store16(&header->version, 0, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
         for (unsigned i = 0; i < track->size; i++) {
-                track->desc[i].inflight = 0;
-                track->desc[i].next = (uint16_t) (i + 1);
+                shared_store8(&track->desc[i].inflight, 0, __ATOMIC_RELAXED);
+                shared_store16(&track->desc[i].next, (uint16_t) (i + 1), __ATOMIC_RELAXED);
         }
-        track->header->features = 0;
-        track->header->desc_num = track->size;
-        track->header->free_head = track->header->old_free_head = 0;
+        shared_store64(&header->features, 0, __ATOMIC_RELAXED);
+        shared_store16(&header->desc_num, track->size, __ATOMIC_RELAXED);
+        shared_store16(&header->free_head, 0, __ATOMIC_RELAXED);
+        shared_store16(&header->old_free_head, 0, __ATOMIC_RELAXED);
         store_used(track, used, used);
         atomic_thread_fence(memory_order_release);
-        track->header->version = version;
+        shared_store16(&header->version, version, __ATOMIC_RELAXED);
 }
 
 void inflight_packed_begin(struct inflight_packed *track, struct packed_position used)
@@ -109,11 +107,12 @@ void inflight_packed_begin(struct inflight_packed *track, struct packed_position
 
 int inflight_packed_look(const struct inflight_packed *track, struct packed_position *ret_at)
 {
-        const struct vu_inflight_packed header = header_copy(track);
+        const union used_word word = load_used(track);
 
-        if (header.desc_num != track->size || header.old_used_idx >= track->size)
+        if (shared_load16(&track->header->desc_num, __ATOMIC_RELAXED) != track->size ||
+            word.part.old_used_idx >= track->size)
                 return -EPROTO;
-        *ret_at = old_used(&header);
+        *ret_at = old_used(word);
         return 0;
 }
 
@@ -133,7 +132,7 @@ static int see(struct reading *reading, unsigned entry, uint16_t *ret_next)
                 return -EPROTO;
         reading->seen[entry] = 1;
         reading->entries++;
-        *ret_next = *(volatile uint16_t *) &reading->track->desc[entry].next;
+        *ret_next = shared_load16(&reading->track->desc[entry].next, __ATOMIC_RELAXED);
         reading->track->slot[entry].next = *ret_next;
         return 0;
 }
@@ -156,10 +155,10 @@ static int read_free_list(struct reading *reading, uint16_t head)
 
 static int read_chain(struct reading *reading, uint16_t head)
 {
-        const volatile struct vu_inflight_packed_desc *desc = &reading->track->desc[head];
-        uint16_t num = desc->num, last = head, at = head;
+        const struct vu_inflight_packed_desc SHARED *desc = &reading->track->desc[head];
+        uint16_t num = shared_load16(&desc->num, __ATOMIC_RELAXED), last = head, at = head;
 
-        if (desc->inflight != 1 || num == 0)
+        if (shared_load8(&desc->inflight, __ATOMIC_RELAXED) != 1 || num == 0)
                 return -EPROTO;
         for (unsigned i = 0; i < num; i++) {
                 int r = see(reading, at, &(uint16_t){ 0 });
@@ -171,10 +170,10 @@ static int read_chain(struct reading *reading, uint16_t head)
         }
         reading->track->slot[head].num = num;
         reading->track->slot[head].last = last;
-        reading->track->slot[head].id = *(volatile uint16_t *) &reading->track->desc[last].id;
+        reading->track->slot[head].id = shared_load16(&reading->track->desc[last].id, __ATOMIC_RELAXED);
         reading->found.slots += num;
-        reading->list[reading->found.n++] = (struct aged){ desc->counter, head };
-        return desc->last == last ? 0 : -EPROTO;
+        reading->list[reading->found.n++] = (struct aged){ shared_load64(&desc->counter, __ATOMIC_RELAXED), head };
+        return shared_load16(&desc->last, __ATOMIC_RELAXED) == last ? 0 : -EPROTO;
 }
 
 /* Every entry is free or belongs to one chain. The heads are those in flight that are not free. */
@@ -184,7 +183,7 @@ static int read_entries(struct reading *reading, uint16_t free_head)
         int r = read_free_list(reading, free_head);
 
         for (unsigned i = 0; r == 0 && i < track->size; i++)
-                if (!reading->seen[i] && *(volatile uint8_t *) &track->desc[i].inflight)
+                if (!reading->seen[i] && shared_load8(&track->desc[i].inflight, __ATOMIC_RELAXED))
                         r = read_chain(reading, (uint16_t) i);
         if (r == 0 && reading->entries != track->size)
                 r = -EPROTO;
@@ -196,33 +195,36 @@ static void write_back(struct inflight_packed *track, struct packed_position use
 {
         uint16_t at = track->free_head;
 
-        track->header->free_head = track->free_head;
+        shared_store16(&track->header->free_head, track->free_head, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        track->header->old_free_head = track->free_head;
+        shared_store16(&track->header->old_free_head, track->free_head, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
         store_used(track, used, used);
         atomic_thread_fence(memory_order_release);
         for (unsigned i = 0; i < track->n_free; i++, at = track->slot[at].next)
-                track->desc[at].inflight = 0;
+                shared_store8(&track->desc[at].inflight, 0, __ATOMIC_RELAXED);
 }
 
 int inflight_packed_resume(struct inflight_packed *track, bool published, uint16_t *ret_heads,
                            struct inflight_packed_found *ret_found)
 {
-        const struct vu_inflight_packed header = header_copy(track);
-        bool commit = published && !same(new_used(&header), old_used(&header));
+        const struct vu_inflight_packed SHARED *header = track->header;
+        const union used_word word = load_used(track);
+        bool commit = published && !same(new_used(word), old_used(word));
         struct reading reading = { .track = track };
         size_t room = track->size * (sizeof(*reading.list) + sizeof(*reading.seen));
         int r = -EPROTO;
 
-        reading.found.used = commit ? new_used(&header) : old_used(&header);
-        if (header.desc_num != track->size || reading.found.used.slot >= track->size)
+        reading.found.used = commit ? new_used(word) : old_used(word);
+        if (shared_load16(&header->desc_num, __ATOMIC_RELAXED) != track->size ||
+            reading.found.used.slot >= track->size)
                 return r;
         reading.list = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (reading.list == MAP_FAILED)
                 return -errno;
         reading.seen = (uint8_t *) (reading.list + track->size);
-        r = read_entries(&reading, commit ? header.free_head : header.old_free_head);
+        r = read_entries(&reading, shared_load16(commit ? &header->free_head : &header->old_free_head,
+                                                 __ATOMIC_RELAXED));
         if (r == 0) {
                 aged_sort(reading.list, reading.found.n);
                 for (unsigned i = 0; i < reading.found.n; i++)
@@ -235,41 +237,43 @@ int inflight_packed_resume(struct inflight_packed *track, bool published, uint16
         return r;
 }
 
-static void record(struct inflight_packed *track, uint16_t entry, const struct vring_packed_desc *desc)
+static void record(struct vu_inflight_packed SHARED *header, struct vu_inflight_packed_desc SHARED *to,
+                   const struct vring_packed_desc *desc, uint16_t next)
 {
-        struct vu_inflight_packed_desc *to = &track->desc[entry];
-
-        to->addr = le64toh(desc->addr);
-        to->len = le32toh(desc->len);
-        to->flags = le16toh(desc->flags);
-        to->id = le16toh(desc->id);
+        shared_store64(&to->addr, le64toh(desc->addr), __ATOMIC_RELAXED);
+        shared_store32(&to->len, le32toh(desc->len), __ATOMIC_RELAXED);
+        shared_store16(&to->flags, le16toh(desc->flags), __ATOMIC_RELAXED);
+        shared_store16(&to->id, le16toh(desc->id), __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        track->header->free_head = track->slot[entry].next;
+        shared_store16(&header->free_head, next, __ATOMIC_RELAXED);
 }
 
 static void record_head(struct inflight_packed *track, uint16_t head)
 {
-        struct vu_inflight_packed_desc *to = &track->desc[head];
+        struct vu_inflight_packed_desc SHARED *to = &track->desc[head];
 
-        to->num = track->slot[head].num;
-        to->last = track->slot[head].last;
-        to->counter = track->counter++;
+        shared_store16(&to->num, track->slot[head].num, __ATOMIC_RELAXED);
+        shared_store16(&to->last, track->slot[head].last, __ATOMIC_RELAXED);
+        shared_store64(&to->counter, track->counter++, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        to->inflight = 1;
+        shared_store8(&to->inflight, 1, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        track->header->old_free_head = track->free_head;
+        shared_store16(&track->header->old_free_head, track->free_head, __ATOMIC_RELAXED);
 }
 
 void inflight_packed_take(struct inflight_packed *track, const struct vring_packed_desc *list, unsigned n)
 {
-        uint16_t head = track->free_head, last = head;
+        struct vu_inflight_packed SHARED *header = track->header;
+        const struct inflight_slot *slot = track->slot;
+        uint16_t head = track->free_head, last = head, next = head;
 
         for (unsigned i = 0; i < n; i++) {
-                last = track->free_head;
-                if (track->header)
-                        record(track, last, &list[i]);
-                track->free_head = track->slot[last].next;
+                last = next;
+                next = slot[last].next;
+                if (header)
+                        record(header, &track->desc[last], &list[i], next);
         }
+        track->free_head = next;
         track->n_free = (uint16_t) (track->n_free - n);
         track->slot[head].last = last;
         track->slot[head].num = (uint16_t) n;
@@ -284,10 +288,12 @@ unsigned inflight_packed_recall(const struct inflight_packed *track, uint16_t he
         unsigned n = track->slot[head].num;
 
         for (unsigned i = 0; i < n && i < most; i++, head = track->slot[head].next) {
-                const volatile struct vu_inflight_packed_desc *from = &track->desc[head];
+                const struct vu_inflight_packed_desc SHARED *from = &track->desc[head];
 
-                ret_list[i] = (struct vring_packed_desc){ htole64(from->addr), htole32(from->len), htole16(from->id),
-                                                          htole16(from->flags) };
+                ret_list[i].addr = htole64(shared_load64(&from->addr, __ATOMIC_RELAXED));
+                ret_list[i].len = htole32(shared_load32(&from->len, __ATOMIC_RELAXED));
+                ret_list[i].id = htole16(shared_load16(&from->id, __ATOMIC_RELAXED));
+                ret_list[i].flags = htole16(shared_load16(&from->flags, __ATOMIC_RELAXED));
         }
         return n;
 }
@@ -298,9 +304,9 @@ static void give_back(struct inflight_packed *track, uint16_t head)
 
         track->slot[last].next = track->free_head;
         if (track->header) {
-                track->desc[last].next = track->free_head;
+                shared_store16(&track->desc[last].next, track->free_head, __ATOMIC_RELAXED);
                 atomic_thread_fence(memory_order_release);
-                track->header->free_head = head;
+                shared_store16(&track->header->free_head, head, __ATOMIC_RELAXED);
         }
         track->free_head = head;
         track->n_free = (uint16_t) (track->n_free + track->slot[head].num);
@@ -314,7 +320,7 @@ void inflight_packed_prepare(struct inflight_packed *track, const uint16_t *head
         if (!track->header)
                 return;
         atomic_thread_fence(memory_order_release);
-        store_used(track, used, old_used(track->header));
+        store_used(track, used, old_used(load_used(track)));
         atomic_thread_fence(memory_order_release);
 }
 
@@ -324,12 +330,12 @@ void inflight_packed_settle(struct inflight_packed *track, const uint16_t *heads
 
         if (!track->header)
                 return;
-        used = new_used(track->header);
+        used = new_used(load_used(track));
         atomic_thread_fence(memory_order_release);
         for (unsigned i = 0; i < n; i++)
-                track->desc[heads[i]].inflight = 0;
+                shared_store8(&track->desc[heads[i]].inflight, 0, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
-        track->header->old_free_head = track->free_head;
+        shared_store16(&track->header->old_free_head, track->free_head, __ATOMIC_RELAXED);
         atomic_thread_fence(memory_order_release);
         store_used(track, used, used);
 }

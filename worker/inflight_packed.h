@@ -25,8 +25,8 @@ struct inflight_slot {
 
 /* One vring's part of the area. */
 struct inflight_packed {
-        struct vu_inflight_packed *header; /* NULL: not tracked */
-        struct vu_inflight_packed_desc *desc;
+        struct vu_inflight_packed SHARED *header; /* NULL: not tracked */
+        struct vu_inflight_packed_desc SHARED *desc;
         struct inflight_slot *slot; /* [size], private */
         uint64_t counter;           /* of the next request */
         uint16_t size, free_head, n_free;

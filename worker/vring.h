@@ -20,8 +20,8 @@ struct vring_format;
 
 /* What only a packed ring has (vring_packed.c). */
 struct packed_ring {
-        struct vring_packed_desc *desc; /* these three in guest memory */
-        struct vring_packed_event *driver, *device;
+        struct vring_packed_desc SHARED *desc;
+        struct vring_packed_event SHARED *driver, SHARED *device;
         struct gpa desc_gpa, device_gpa;
         struct packed_position avail, used; /* next to fetch; next used entry to write, visible or not */
         struct inflight_packed track;
@@ -41,9 +41,9 @@ struct vring {
         uint32_t size; /* entries */
         struct uva desc_at, avail_at, used_at; /* or iovas */
         struct gpa used_gpa;
-        struct vring_desc *desc; /* these three in guest memory */
-        struct vring_avail *avail;
-        struct vring_used *used;
+        struct vring_desc SHARED *desc;
+        struct vring_avail SHARED *avail;
+        struct vring_used SHARED *used;
         struct packed_ring packed;
         bool event_idx, indirect, in_order;
         bool log_ring;     /* what is written into the ring is noted in the dirty log */

@@ -7,41 +7,38 @@
 #include "worker.h"
 
 #include <errno.h>
-#include <string.h>
 
 enum { TURN = VRING_PACKED_DESC_F_AVAIL | VRING_PACKED_DESC_F_USED };
 
-static inline uint16_t load_flags(const struct vring_packed_desc *desc, int order)
+static inline uint16_t load_flags(const struct vring_packed_desc SHARED *desc, int order)
 {
-        return le16toh(__atomic_load_n(&desc->flags, order));
+        return le16toh(shared_load16(&desc->flags, order));
 }
 
-static inline void store_flags(struct vring_packed_desc *desc, uint16_t flags, int order)
+static inline void store_flags(struct vring_packed_desc SHARED *desc, uint16_t flags, int order)
 {
-        __atomic_store_n(&desc->flags, htole16(flags), order);
+        shared_store16(&desc->flags, htole16(flags), order);
 }
-
-typedef uint32_t __attribute__((may_alias)) event_word;
 
 /* Both fields of an event area at once. */
-static struct vring_packed_event load_event(const struct vring_packed_event *at)
+static struct vring_packed_event load_event(const struct vring_packed_event SHARED *at)
 {
         union {
                 uint32_t word;
                 struct vring_packed_event event;
-        } copy = { .word = __atomic_load_n((const event_word *) at, __ATOMIC_RELAXED) };
+        } copy = { .word = shared_load32((const shared_u32 SHARED *) at, __ATOMIC_RELAXED) };
 
         return copy.event;
 }
 
-static void store_event(struct vring_packed_event *at, uint16_t off_wrap, uint16_t flags)
+static void store_event(struct vring_packed_event SHARED *at, uint16_t off_wrap, uint16_t flags)
 {
         const union {
                 struct vring_packed_event event;
                 uint32_t word;
         } copy = { .event = { htole16(off_wrap), htole16(flags) } };
 
-        __atomic_store_n((event_word *) at, copy.word, __ATOMIC_RELAXED);
+        shared_store32((shared_u32 SHARED *) at, copy.word, __ATOMIC_RELAXED);
 }
 
 static struct packed_position after(struct packed_position at, unsigned n, uint32_t size)
@@ -201,18 +198,6 @@ static bool packed_pending(const struct vring *vr)
         return is_available(load_flags(&p->desc[p->avail.slot], __ATOMIC_RELAXED), p->avail);
 }
 
-/* Two loads, no more: the guest may rewrite it meanwhile. */
-static struct vring_packed_desc desc_copy(const struct vring_packed_desc *shared)
-{
-        const volatile uint64_t *from = (const volatile uint64_t *) shared;
-        union {
-                uint64_t half[2];
-                struct vring_packed_desc desc;
-        } copy = { .half = { from[0], from[1] } };
-
-        return copy.desc;
-}
-
 /* Copies the chain into the scratch list. The acquire pairs with the driver's barrier before its first flags. */
 static int packed_next(struct vring *vr, uint16_t *ret_head, struct chain_fault *ret_fault)
 {
@@ -233,7 +218,7 @@ static int packed_next(struct vring *vr, uint16_t *ret_head, struct chain_fault 
                                                            p->avail.slot };
                         return -EPROTO;
                 }
-                list[n] = desc_copy(&p->desc[at.slot]);
+                shared_read_desc(&list[n], &p->desc[at.slot]);
                 at = after(at, 1, vr->size);
         } while (le16toh(list[n++].flags) & VRING_DESC_F_NEXT);
         p->listed = n;
@@ -276,11 +261,11 @@ static void packed_put(struct vring *vr, uint16_t head, uint32_t written)
 {
         struct packed_ring *p = &vr->packed;
         const struct inflight_slot *slot = &p->track.slot[head];
-        struct vring_packed_desc *desc = &p->desc[p->used.slot];
+        struct vring_packed_desc SHARED *desc = &p->desc[p->used.slot];
         uint16_t flags = (p->used.wrap ? TURN : 0) | (slot->writable ? VRING_DESC_F_WRITE : 0);
 
-        desc->id = htole16(slot->id);
-        desc->len = htole32(written);
+        shared_store16(&desc->id, htole16(slot->id), __ATOMIC_RELAXED);
+        shared_store32(&desc->len, htole32(written), __ATOMIC_RELAXED);
         if (p->batch) {
                 store_flags(desc, flags, __ATOMIC_RELAXED);
         } else {

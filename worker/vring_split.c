@@ -8,14 +8,14 @@
 
 #include <errno.h>
 
-static inline uint16_t load(const le16 *at, int order)
+static inline uint16_t load(const le16 SHARED *at, int order)
 {
-        return le16toh(__atomic_load_n(at, order));
+        return le16toh(shared_load16(at, order));
 }
 
-static inline void store(le16 *at, uint16_t value, int order)
+static inline void store(le16 SHARED *at, uint16_t value, int order)
 {
-        __atomic_store_n(at, htole16(value), order);
+        shared_store16(at, htole16(value), order);
 }
 
 static inline uint16_t slot_of(const struct vring *vr, uint16_t index)
@@ -23,14 +23,14 @@ static inline uint16_t slot_of(const struct vring *vr, uint16_t index)
         return index & (uint16_t) (vr->size - 1);
 }
 
-static le16 *used_event(const struct vring *vr)
+static le16 SHARED *used_event(const struct vring *vr)
 {
         return &vr->avail->ring[vr->size];
 }
 
-static le16 *avail_event(const struct vring *vr)
+static le16 SHARED *avail_event(const struct vring *vr)
 {
-        return (le16 *) &vr->used->ring[vr->size];
+        return (le16 SHARED *) &vr->used->ring[vr->size];
 }
 
 static int split_resolve(struct vring *vr)
@@ -127,10 +127,10 @@ static void split_take(struct vring *vr, uint16_t head)
 static void split_put(struct vring *vr, uint16_t head, uint32_t written)
 {
         uint16_t slot = slot_of(vr, vr->used_idx++);
-        struct vring_used_elem *elem = &vr->used->ring[slot];
+        struct vring_used_elem SHARED *elem = &vr->used->ring[slot];
 
-        elem->id = htole32(head);
-        elem->len = htole32(written);
+        shared_store32(&elem->id, htole32(head), __ATOMIC_RELAXED);
+        shared_store32(&elem->len, htole32(written), __ATOMIC_RELAXED);
         vring_log_write(vr, offsetof(struct vring_used, ring) + slot * sizeof(*elem), sizeof(*elem));
 }
 
@@ -162,7 +162,7 @@ static bool split_wants_call(struct vring *vr)
 static void store_event(struct vring *vr)
 {
         store(avail_event(vr), vr->next_avail, __ATOMIC_RELAXED);
-        vring_log_write(vr, (uint64_t) ((char *) avail_event(vr) - (char *) vr->used), sizeof(le16));
+        vring_log_write(vr, (uint64_t) ((char SHARED *) avail_event(vr) - (char SHARED *) vr->used), sizeof(le16));
 }
 
 static void store_flags(struct vring *vr, uint16_t flags)

@@ -123,8 +123,8 @@ static void ask(const struct guest_mem *mem, uint64_t iova, uint64_t len, uint32
 
         if (!len || guest_span_dma(mem, (struct gpa){ iova }, len, access, &span) < 0)
                 return;
-        if ((char *) span.at < region->mapped || span.len == 0 || span.len > len ||
-            (char *) span.at + span.len > region->mapped + region->len)
+        if ((char SHARED *) span.at < region->mapped || span.len == 0 || span.len > len ||
+            (char SHARED *) span.at + span.len > region->mapped + region->len)
                 abort();
         guest_first_miss(mem, (struct gpa){ iova }, len, access);
 }

@@ -37,7 +37,7 @@ struct blk_loop {
 struct blk_request {
         struct chain chain; /* first */
         struct blk_loop *loop;
-        uint8_t *status; /* in guest memory */
+        uint8_t SHARED *status;
         uint32_t written; /* bytes of data */
         unsigned retries;
         void (*next)(struct blk_request *req, int64_t result); /* when its io is done */

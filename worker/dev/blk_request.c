@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
 
 enum { RETRIES_MAX = 8 };
 
@@ -14,7 +13,7 @@ static void finish(struct blk_request *req, uint8_t status)
 {
         if (req->bounce)
                 blk_bounce_end(req);
-        *req->status = status;
+        shared_store8(req->status, status, __ATOMIC_RELAXED);
         chain_done(&req->chain, req->written + 1);
 }
 
@@ -46,20 +45,6 @@ static struct chain_cursor *data_of(struct blk_request *req)
         return req->order.type == VIRTIO_BLK_T_IN ? &req->chain.in : &req->chain.out;
 }
 
-/* Beyond the end of a file that is no multiple of a block there are zeroes. */
-static void zero_rest(struct blk_request *req)
-{
-        struct chain_cursor *data = data_of(req);
-
-        while (data->left) {
-                uint64_t n = data->part[0].iov_len;
-
-                memset(data->part[0].iov_base, 0, n);
-                chain_skip(data, n);
-                req->written += (uint32_t) n;
-        }
-}
-
 /* Did a read end where the file does? Then reading on would be unaligned, or would get nothing again. */
 static bool at_end_of_file(const struct blk_request *req, int64_t result)
 {
@@ -82,8 +67,8 @@ static void data_next(struct blk_request *req, int64_t result)
         chain_skip(data, (uint64_t) result);
         req->order.offset += (uint64_t) result;
         req->written += reads ? (uint32_t) result : 0;
-        if (data->left && reads && at_end_of_file(req, result))
-                zero_rest(req);
+        if (data->left && reads && at_end_of_file(req, result)) /* behind it there are zeroes */
+                req->written += (uint32_t) chain_zero(data);
         if (data->left)
                 data_submit(req);
         else

@@ -102,7 +102,7 @@ START_TEST(many_regions_are_found)
                 uint64_t at = slot * UINT64_C(0x10000);
 
                 ck_assert_int_eq(guest_span(&mem, (struct gpa){ at }, PAGE, &span), 0);
-                memset(span.at, (int) (slot % FILE_PAGES), PAGE);
+                memset((void *) span.at, (int) (slot % FILE_PAGES), PAGE);
                 ck_assert_int_eq(guest_span(&mem, (struct gpa){ at + 1 }, PAGE, &span), -EFAULT);
                 ck_assert_int_eq(guest_span(&mem, (struct gpa){ at + PAGE }, 1, &span), -EFAULT);
                 ck_assert_int_eq(guest_span(&mem, (struct gpa){ at }, UINT64_MAX, &span), -EFAULT);
@@ -146,10 +146,10 @@ START_TEST(a_span_stops_at_the_border)
         ck_assert_int_eq(guest_mem_add(&mem, 1, &high, fd), 0);
         ck_assert_int_eq(guest_span_part(&mem, (struct gpa){ PAGE - 10 }, 32, &span), 0);
         ck_assert_uint_eq(span.len, 10);
-        memset(span.at, 'l', 10);
+        memset((void *) span.at, 'l', 10);
         ck_assert_int_eq(guest_span_part(&mem, (struct gpa){ PAGE }, 22, &span), 0);
         ck_assert_uint_eq(span.len, 22);
-        memset(span.at, 'h', 22);
+        memset((void *) span.at, 'h', 22);
         ck_assert_int_eq(guest_read(&mem, (struct gpa){ PAGE - 10 }, bytes, sizeof(bytes)), 0);
         memset(wanted, 'l', 10);
         memset(wanted + 10, 'h', 22);

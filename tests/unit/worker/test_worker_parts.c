@@ -278,7 +278,7 @@ START_TEST(a_batch_may_be_cut_anywhere)
                 if (cut == 4)
                         inflight_settle(&inflight, batch, 3, 103);
                 else if (cut == 3)
-                        inflight.desc[5].inflight = 0; /* settled in part */
+                        shared_store8(&inflight.desc[5].inflight, 0, __ATOMIC_RELAXED); /* settled in part */
                 ck_assert_int_eq(inflight_resume(&inflight, cut < 3 ? 100 : 103, heads, &n), 0);
                 if (cut < 3) { /* not published: all four again, oldest first */
                         ck_assert_uint_eq(n, 4);
