@@ -14,6 +14,7 @@ enum {
         STOP_KILL_US = 400 * 1000,    /* sessions that were asked to end and did not are killed */
         RETRY_US = 200 * 1000,  /* between two attempts to get a process that closes a connection */
         REPORT_US = 200 * 1000, /* changes of state within this time are reported as one */
+        STOP_ACCURACY_US = 10 * 1000, /* or sd_event lets each of the two be 250 ms late */
         STOP_GIVE_UP_US = 300 * 1000, /* what a kill does not end blocks in the kernel: it keeps only itself */
 };
 
@@ -130,7 +131,8 @@ static int on_stop_late(sd_event_source *source, uint64_t usec, void *context)
         (void) usec;
         for (unsigned i = 0; i < host->n_devices; i++)
                 serving_kill(&host->device[i].serving);
-        return sd_event_add_time_relative(host->event, NULL, CLOCK_MONOTONIC, STOP_GIVE_UP_US, 0, on_give_up, host);
+        return sd_event_add_time_relative(host->event, NULL, CLOCK_MONOTONIC, STOP_GIVE_UP_US, STOP_ACCURACY_US,
+                                          on_give_up, host);
 }
 
 static int add_timer(struct host *host, sd_event_time_handler_t handler, sd_event_source **ret_timer)
@@ -164,6 +166,7 @@ void host_stop(struct host *host)
                 sd_notify(0, "STOPPING=1");
                 for (unsigned i = 0; i < host->n_devices; i++)
                         device_stop(&host->device[i]);
+                sd_event_source_set_time_accuracy(host->stop_timer, STOP_ACCURACY_US);
                 sd_event_source_set_time_relative(host->stop_timer, STOP_KILL_US);
                 sd_event_source_set_enabled(host->stop_timer, SD_EVENT_ONESHOT);
         }

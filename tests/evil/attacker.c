@@ -125,6 +125,17 @@ int64_t attacker_call(struct attacker *a, uint64_t number, const uint64_t argume
         return answer.result;
 }
 
+int attacker_give(struct attacker *a, int fd)
+{
+        struct evil_command command = { .magic = EVIL_MAGIC, .what = EVIL_KEEP };
+        struct evil_answer answer;
+
+        OK(fe_send_raw(&a->conn, &command, sizeof(command), &fd, 1));
+        OK(hear(a, &answer));
+        ck_assert_int_ge(answer.result, 0);
+        return (int) answer.result;
+}
+
 void attacker_let(struct attacker *a, struct evil_command command)
 {
         struct vu_config config = { .size = sizeof(command) };

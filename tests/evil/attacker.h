@@ -26,6 +26,9 @@ int attacker_do(struct attacker *a, struct evil_command command, struct evil_ans
 /* One system call; -errno of the call, or 0 and above. Fails the test if the attacker does not survive. */
 int64_t attacker_call(struct attacker *a, uint64_t number, const uint64_t arguments[6]);
 
+/* Gives the session that was taken over one more descriptor; returns its number there. */
+int attacker_give(struct attacker *a, int fd);
+
 /* Sends a command that nobody answers. */
 void attacker_let(struct attacker *a, struct evil_command command);
 

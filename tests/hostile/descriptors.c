@@ -4,13 +4,12 @@
  * long as they last; never a neighbour, never the broker, not even while it ends.
  */
 #include "fuse_file.h"
+#include "lingering.h"
 #include "neighbour.h"
 
 #include "array.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,8 +21,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { LINGER_S = 3 };
 
 /* Each message that carries a descriptor, with this one; whether it is taken or refused is not the question. */
 static const uint32_t carriers[] = { VU_SET_MEM_TABLE,      VU_SET_LOG_BASE,    VU_SET_LOG_FD,   VU_SET_VRING_KICK,
@@ -154,32 +151,11 @@ START_TEST(file_whose_close_hangs_at_the_end)
 }
 END_TEST
 
-/* A connected TCP socket with a full queue, whose last close waits LINGER_S for a peer that does not read. */
-static struct fd lingering(struct fd *ret_peer)
-{
-        struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
-        struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        struct fd s = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-        AUTO_FD l = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-        socklen_t size = sizeof(at);
-        static const char bytes[65536];
-
-        ck_assert(bind(l.num, (struct sockaddr *) &at, sizeof(at)) == 0 && listen(l.num, 1) == 0);
-        ck_assert(getsockname(l.num, (struct sockaddr *) &at, &size) == 0);
-        ck_assert(connect(s.num, (struct sockaddr *) &at, size) == 0);
-        ret_peer->num = accept4(l.num, NULL, NULL, SOCK_CLOEXEC);
-        ck_assert(ret_peer->num >= 0);
-        ck_assert(setsockopt(s.num, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) == 0);
-        while (send(s.num, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
-                ;
-        return s;
-}
-
 START_TEST(socket_that_lingers)
 {
         RIG_WITH(rig, .neighbour = true);
         struct neighbour n = neighbour_move_in(&rig);
-        struct fd peer, s = lingering(&peer);
+        struct fd peer, s = lingering_socket(&peer);
         struct fe_conn conn = rig_connect(&rig);
 
         conn.timeout_ms = 300;
@@ -200,7 +176,7 @@ START_TEST(socket_that_lingers_in_the_queue)
         RIG_WITH(rig, .neighbour = true);
         struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn first = rig_connect(&rig), held, third;
-        struct fd peer, s = lingering(&peer);
+        struct fd peer, s = lingering_socket(&peer);
         long long from;
 
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &held));
