@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 
 fuzz_seconds=60         # for each target; two run at a time
 # Those in which a worker's threads meet: loops that are parked, the thread pool, deaths.
-threaded_tests="worker-blk worker-crash worker-dirty_log worker-drain worker-hostile worker-process proto-blk proto-engines
-        proto-iommu proto-log proto-memory proto-recovery-packed proto-resize proto-vrings-packed"
+threaded_tests="hostile-flips worker-blk worker-crash worker-dirty_log worker-drain worker-hostile worker-process
+        proto-blk proto-engines proto-iommu proto-log proto-memory proto-recovery-packed proto-resize
+        proto-vrings-packed"
 quick='' install=yes
 for option; do
         case $option in

@@ -101,6 +101,7 @@ int fe_device_vrings(struct fe_device *device)
         if (o->queues > FE_VRINGS_MAX)
                 return -E2BIG;
         while (!r && device->n < o->queues) {
+                place.region = o->last_apart && device->n == o->queues - 1;
                 r = (packed ? drv_packed_new : drv_split_new)(device->mem, place, device->n, o->queue_size, event_idx,
                                                               &device->vring[device->n]);
                 if (!r)

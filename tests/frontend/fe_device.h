@@ -21,6 +21,7 @@ struct fe_options {
         uint64_t mem_gpa;           /* 0: 1 MiB */
         bool two_regions;           /* a second one of the same size, 1 GiB higher */
         bool adjoining;             /* two_regions: right behind the first one in gpa, elsewhere in uva */
+        bool last_apart;            /* two_regions: the last vring lies in the second one */
         bool mem_table;             /* SET_MEM_TABLE even where ADD_MEM_REG is possible */
         bool no_inflight;           /* do not set up an in-flight area */
         bool packed;                /* packed rings, if offered */

@@ -19,7 +19,7 @@
 
 enum {
         QUEUES = 4,
-        WELL = QUEUES, /* one more, which must not notice */
+        WELL = QUEUES, /* one more, far away in memory, which must not notice */
         SIZE = 64,
         PARTS = 3, /* descriptors of a request: header, data, status */
         DATA_BYTES = 4096,
@@ -307,10 +307,11 @@ START_TEST(nothing_stays_the_same)
         g = (struct guest){ .packed = c->packed,
                             .seed = number_from("FLIPS_SEED", 1) + (unsigned) _i };
         g.random = g.seed;
-        g.device = rig_device(&rig, (struct fe_options){ .queues = QUEUES + 1, .queue_size = SIZE, .packed = c->packed });
+        g.device = rig_device(&rig, (struct fe_options){ .queues = QUEUES + 1, .queue_size = SIZE, .packed = c->packed,
+                                                         .two_regions = true, .last_apart = true });
         for (unsigned i = 0; i < QUEUES; i++)
                 open_lane(&g, i);
-        well = rig_blk(&g.device, WELL);
+        OK(drv_blk_init(&well, g.device.vring[WELL], 1, 1, DATA_BYTES));
         g.inflight = mmap(NULL, g.device.inflight.size, PROT_READ | PROT_WRITE, MAP_SHARED, g.device.inflight_fd.num,
                           (off_t) g.device.inflight.offset);
         ck_assert(g.inflight != MAP_FAILED);
