@@ -2,6 +2,7 @@
 # Two QEMUs on one host, each with a back-end of its own on the same image: the guest moves over and back under verified
 # load. It needs the back-end's dirty log: with a worker that noted nothing there, the guest broke after the first move.
 # That each page is noted which a back-end writes is the business of tests/proto/log.c: a processor hides some of them here.
+# Usage: migrate.sh [ROUNDS] [postcopy] [packed]
 . "$(dirname "$0")/lib.sh"
 
 e2e_begin
@@ -10,15 +11,17 @@ image=$(image disk 64M)
 # size is no multiple of 256 KiB: without any device of ours, too, a guest of 512 MiB broke within some ten moves.
 guest_memory=524352K
 rounds=1 bandwidth=1000000000 # bytes/s
-by=precopy postcopy=no
-if [ "${1:-}" = postcopy ]; then # the guest runs over there before most of its memory is
-        by=postcopy postcopy=yes bandwidth=20000000
-        if ! [ -r /dev/userfaultfd ] || ! [ -w /dev/userfaultfd ]; then
-                say "no access to /dev/userfaultfd"
-                exit "$E2E_SKIP"
-        fi
-elif [ -n "${1:-}" ]; then
-        rounds=$1 # of there and back
+by=precopy postcopy=no packed=''
+for word; do
+        case $word in
+        postcopy) by=postcopy postcopy=yes bandwidth=20000000 ;;        # it runs over there before most of its memory is
+        packed) packed=,packed=on ;;
+        *) rounds=$word ;;      # of there and back
+        esac
+done
+if [ $by = postcopy ] && ! { [ -r /dev/userfaultfd ] && [ -w /dev/userfaultfd ]; }; then
+        say "no access to /dev/userfaultfd"
+        exit "$E2E_SKIP"
 fi
 
 # Both back-ends have the image open, but only the one whose guest runs uses it.
@@ -32,7 +35,7 @@ guest_at() {
         shift
         monitor_make "$side"
         # shellcheck disable=SC2046
-        guest_start "$side" 2 fio $(disk "$side" 2) $(monitor "$side") "$@"
+        guest_start "$side" 2 fio $(disk "$side" 2)$packed $(monitor "$side") "$@"
         monitor_send "$side" '{"execute":"qmp_capabilities"}'
         monitor_send "$side" '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}'
         [ $by = precopy ] ||
@@ -81,6 +84,7 @@ verifies() {
 }
 
 guest_at left
+equal "the rings are packed, or not" "$(guest left 'cut -c 35 /sys/bus/virtio/devices/virtio0/features')" "$([ -n "$packed" ] && echo 1 || echo 0)"
 guest left '(n=0; while [ ! -e /tmp/stop ]; do
                 fio --name=verify --filename=/dev/vda --size=4M --offset_increment=8M --numjobs=2 --bsrange=4k-32k --rw=randrw
                     --randseed=$n --verify=crc32c --verify_fatal=1 --ioengine=libaio --iodepth=8 --direct=1 --group_reporting
