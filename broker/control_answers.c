@@ -7,6 +7,7 @@
 #include "device.h"
 #include "down.h"
 #include "host.h"
+#include "statistics.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -153,6 +154,22 @@ static int fill_text(const struct device_config *config, const struct control_as
         return 0;
 }
 
+static int fill_stats(const struct device *device, const struct control_ask_stats *ask, struct control_stats_part *to)
+{
+        uint64_t words[CONTROL_STATS_PARTS * CONTROL_WORDS] = { 0 };
+        struct stats_page page;
+        int r;
+
+        if (ask->part >= CONTROL_STATS_PARTS)
+                return -EINVAL;
+        r = statistics_read(device->statistics.num, device->config->worker.threads, ask->loop, &page);
+        if (r < 0)
+                return r;
+        memcpy(words, &page, sizeof(page));
+        memcpy(to->word, words + (size_t) ask->part * CONTROL_WORDS, sizeof(to->word));
+        return 0;
+}
+
 /* After the devices come those that are down. */
 static int answer_down(const struct host *host, const struct control_ask_text *ask, unsigned type,
                        struct packet *answer)
@@ -183,6 +200,9 @@ static int answer_device(const struct host *host, const struct packet *question,
         case CONTROL_ASK_ALLOWED:
                 fill_allowed(device->config, (struct control_allowed *) answer->body);
                 return 0;
+        case CONTROL_ASK_STATS:
+                return fill_stats(device, (const struct control_ask_stats *) question->body,
+                                  (struct control_stats_part *) answer->body);
         default:
                 return fill_text(device->config, &ask, (struct control_text_part *) answer->body);
         }

@@ -187,6 +187,7 @@ int device_start(struct device *device, struct host *host)
         device->held = FD_NONE;
         serving_init(&device->serving, host, &device->log, on_free, device);
         device->serving.cgroup = device->cgroup.num;
+        device->serving.statistics = device->statistics.num;
         if (device->config->connect)
                 return outward_start(&device->outward, host, device->config, &device->log.log, on_outward, device);
         if (device->listener.connected) {
@@ -232,5 +233,6 @@ void device_done(struct device *device)
         outward_stop(&device->outward);
         listener_done(&device->listener);
         resource_done(&device->resource);
+        fd_close(&device->statistics);
         fd_close(&device->cgroup);
 }

@@ -14,6 +14,7 @@
 struct device {
         struct device_config *config; /* borrowed */
         struct resource resource;
+        struct fd statistics; /* of all its workers */
         struct listener listener;
         struct fd cgroup; /* cgroup.procs of its own; FD_NONE: there are none */
         struct broker_log log;

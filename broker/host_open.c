@@ -10,6 +10,7 @@
 #include "device.h"
 #include "down.h"
 #include "process_limits.h"
+#include "statistics.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,6 +53,8 @@ static int open_device(struct device *device, const struct options *options, str
         int r = affinity_check(config, log);
 
         if (r >= 0)
+                r = statistics_make(config->worker.threads, &device->statistics);
+        if (r >= 0)
                 r = resource_open(config, log, &device->resource);
         if (r >= 0)
                 r = find_socket(device, options, passed, log);
@@ -85,7 +88,7 @@ static int open_devices(struct host *host, const struct options *options, const 
                 struct device *device = &host->device[host->n_devices];
 
                 *device = (struct device){ .config = &config->device[i], .cgroup = FD_NONE };
-                device->resource.disk = device->resource.userfault = FD_NONE;
+                device->resource.disk = device->resource.userfault = device->statistics = FD_NONE;
                 device->listener.socket = FD_NONE;
                 broker_log_init(&device->log, device->config->name, options->log_level);
                 host->n_devices++;

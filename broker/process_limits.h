@@ -9,7 +9,8 @@
 enum {
         LIMITS_SESSION_TASKS = 1,
         LIMITS_IDS_PER_DEVICE = 4, /* session and worker, and their successors while both live */
-        LIMITS_FDS_PER_DEVICE = 12, /* socket, disk, held connection, control, reports, fence, pidfds, some to spare */
+        LIMITS_FDS_PER_DEVICE = 13, /* socket, disk, statistics, held connection, control, reports, fence, pidfds, some to
+                                       spare */
         LIMITS_FDS_BASE = 64,
 };
 

@@ -38,6 +38,7 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
                 .on_free = on_free,
                 .context = context,
                 .cgroup = -1,
+                .statistics = -1,
                 .child = { { .pidfd = FD_NONE }, { .pidfd = FD_NONE } },
                 .control = FD_NONE,
                 .reports = FD_NONE,

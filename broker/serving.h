@@ -33,6 +33,7 @@ struct serving {
         void *context;
 
         int cgroup; /* borrowed: cgroup.procs of the device's; -1: none */
+        int statistics; /* borrowed: the device's */
         uint32_t id; /* number of the session */
         const struct resource *resource; /* borrowed: the device's */
         int error;   /* why this one could not be started; 0: it was, or is on its way */

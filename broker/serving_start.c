@@ -68,8 +68,8 @@ static int send_device(struct serving *serving, const struct serving_birth *birt
                 .lacks = serving->host->privilege.lacks,
                 .block = resource->block,
         };
-        int fds[3] = { fence_write.num };
-        unsigned n_fds = 1;
+        int fds[4] = { fence_write.num, serving->statistics };
+        unsigned n_fds = 2;
         int r = 0;
 
         if (fd_has(&resource->disk))

@@ -7,16 +7,19 @@
 
 #include "ipc.h"
 #include "packet.h"
+#include "stats_page.h"
 
 #include <stdint.h>
 
 enum {
-        CONTROL_VERSION = 1,
+        CONTROL_VERSION = 2,
         CONTROL_NAME = 65,  /* bytes of a device's name, its NUL included */
         CONTROL_VM = 101,   /* likewise of VM= */
         CONTROL_TEXT = 960, /* bytes of one part of a long text */
         CONTROL_ALLOWED = 64,
         CONTROL_CPUS = 128, /* bytes of a set of processors: as in cpu_set_t */
+        CONTROL_WORDS = 120, /* of one part of a loop's statistics */
+        CONTROL_STATS_PARTS = (STATS_WORDS + CONTROL_WORDS - 1) / CONTROL_WORDS,
 };
 
 enum control_type {
@@ -25,12 +28,14 @@ enum control_type {
         CONTROL_ASK_DEVICE,
         CONTROL_ASK_ALLOWED,
         CONTROL_ASK_TEXT,
+        CONTROL_ASK_STATS,
 
         /* broker -> vhostctl */
         CONTROL_BROKER,
         CONTROL_DEVICE,
         CONTROL_ALLOWED_IDS,
         CONTROL_TEXT_PART,
+        CONTROL_STATS_PART,
         CONTROL_REFUSED,
 
         CONTROL_TYPES, /* one past the last */
@@ -49,6 +54,14 @@ struct control_ask_text {
         uint32_t index;
         uint32_t which;  /* enum control_text */
         uint32_t offset; /* bytes */
+        uint32_t reserved;
+};
+
+/* One part of what a device's worker has counted in one of its loops. */
+struct control_ask_stats {
+        uint32_t index;
+        uint32_t loop;
+        uint32_t part; /* < CONTROL_STATS_PARTS: words part * CONTROL_WORDS and on of struct stats_page */
         uint32_t reserved;
 };
 
@@ -127,6 +140,11 @@ struct control_text_part {
         uint32_t n;     /* bytes here */
         char text[CONTROL_TEXT];
 };
+
+struct control_stats_part { /* what a worker claims: no word was looked at */
+        uint64_t word[CONTROL_WORDS]; /* those beyond the page are 0 */
+};
+static_assert(sizeof(struct control_stats_part) <= PACKET_BODY_MAX, "a packet holds it");
 
 struct control_refused {
         int32_t error; /* -errno. -ENOENT: no such device */

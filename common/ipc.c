@@ -13,7 +13,7 @@
 
 static const struct ipc_rule rules[] = {
         /*                     name             size                         fds                      way                    stages              once */
-        [IPC_DEVICE]       = { "DEVICE",       FIXED(struct ipc_device),       1, 3,                    IPC_BROKER_TO_WORKER,  IPC_NEW,          NEVER_AGAIN },
+        [IPC_DEVICE]       = { "DEVICE",       FIXED(struct ipc_device),       2, 4,                    IPC_BROKER_TO_WORKER,  IPC_NEW,          NEVER_AGAIN },
 
         [IPC_FEATURES]     = { "FEATURES",     FIXED(struct ipc_features),     0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_MEM_TABLE]    = { "MEM_TABLE",    FIXED(struct ipc_mem_table),    0, VU_TABLE_REGIONS_MAX, IPC_SESSION_TO_WORKER, IPC_UP,           false },

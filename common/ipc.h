@@ -118,8 +118,8 @@ enum ipc_layer {
 };
 
 /*
- * fds: write end of the fence pipe; the device's resource (block: the disk), if it has one; /dev/userfaultfd, if
- * postcopy.
+ * fds: write end of the fence pipe; the file for statistics, a page per thread; the device's resource (block: the
+ * disk), if it has one; /dev/userfaultfd, if postcopy.
  */
 struct ipc_device {
         uint32_t device; /* virtio device id */

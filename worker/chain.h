@@ -28,7 +28,10 @@ struct chain {
         uint16_t room; /* its vring's, while it is taken */
         bool taken;    /* from its fetch until its used entry is published */
         bool finished; /* IN_ORDER: done, but one before it is not */
+        uint8_t kind, error; /* set by its device: enum stats_kind, stats_error */
         uint32_t written; /* bytes, once finished */
+        uint64_t since;   /* ns: when it was taken */
+        uint64_t bytes;   /* set by its device: what it moves */
         struct chain_cursor out; /* for the device to read */
         struct chain_cursor in;  /* for the device to write */
         const struct gpa_range *writes; /* `in` as it was taken, for the dirty log */

@@ -3,6 +3,7 @@
  */
 #include "loop.h"
 
+#include "clock_now.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -11,7 +12,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -25,14 +25,6 @@ enum {
 
 /* What an event means: one of these, or TAG_KICK + index of the vring. */
 enum { TAG_CHANNEL, TAG_WAKE, TAG_DEVICE, TAG_STATE, TAG_KICK };
-
-static uint64_t now_ns(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
-}
 
 static void relax(void)
 {
@@ -58,7 +50,8 @@ int loop_init(struct loop *l, struct worker *w, unsigned index, uint32_t poll_ma
         if (scratch == MAP_FAILED)
                 return -errno;
         *l = (struct loop){ .worker = w, .index = index, .scratch = scratch,
-                            .window = { .most = (uint64_t) poll_max_us * 1000 } };
+                            .window = { .most = (uint64_t) poll_max_us * 1000 },
+                            .stats.page = (struct stats_page *) ((char *) w->stats + (size_t) index * STATS_PAGE) };
         l->epoll.num = epoll_create1(EPOLL_CLOEXEC);
         l->wake.num = l->epoll.num < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (l->wake.num < 0)
@@ -149,6 +142,8 @@ static bool loop_round(struct loop *l)
         for (struct vring *vr = vring_first(l); vr; vr = vring_next(l, vr))
                 if (vr->kicked)
                         worked |= vring_serve(vr);
+        if (worked)
+                l->stats.now = 0;
         if (device->flush)
                 device->flush(l->local);
         if (device->reap)
@@ -205,6 +200,7 @@ static void loop_note(struct loop *l, uint32_t events, uint64_t tag)
         case TAG_DEVICE:
                 break; /* every round reaps */
         default:
+                stats_add(&l->stats.page->kicks, 1);
                 vring_kicked(&l->worker->vring[tag - TAG_KICK]);
         }
 }
@@ -213,11 +209,12 @@ static void loop_sleep(struct loop *l)
 {
         struct epoll_event events[EVENTS_MAX];
         int timeout = loop_timeout(l);
-        uint64_t since = l->window.most && timeout ? now_ns() : 0;
+        uint64_t since = l->window.most && timeout ? clock_now_ns() : 0;
         int n = epoll_pwait(l->epoll.num, events, EVENTS_MAX, timeout, NULL);
 
+        l->stats.now = since ? clock_now_ns() : 0;
         if (since)
-                poll_window_slept(&l->window, now_ns() - since);
+                poll_window_slept(&l->window, l->stats.now - since);
         for (int i = 0; i < n; i++)
                 loop_note(l, events[i].events, events[i].data.u64);
 }
@@ -228,6 +225,8 @@ static void loop_obey(struct loop *l)
         bool asked = l->channel || l->woken;
 
         l->channel = l->woken = false;
+        if (asked)
+                l->stats.now = 0;
         if (l->index == 0 && asked)
                 link_serve(l->worker);
         else if (l->index != 0 && park_wanted(&l->worker->park))
@@ -264,15 +263,18 @@ static void loop_poll_end(struct loop *l)
 /* Looks for work until the window closes. */
 static bool loop_spin(struct loop *l)
 {
-        uint64_t end = now_ns() + l->window.now;
+        uint64_t end;
 
+        l->stats.now = clock_now_ns();
+        end = l->stats.now + l->window.now;
         do {
                 for (int i = 0; i < SPINS; i++) {
                         if (loop_pending(l))
                                 return true;
                         relax();
                 }
-        } while (!park_wanted(&l->worker->park) && now_ns() < end);
+                l->stats.now = clock_now_ns();
+        } while (!park_wanted(&l->worker->park) && l->stats.now < end);
         return false;
 }
 

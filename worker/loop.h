@@ -7,6 +7,7 @@
 #include "chain.h"
 #include "fd.h"
 #include "poll_window.h"
+#include "stats.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@ struct loop {
         void *local; /* the device's */
         struct chain_scratch *scratch;
         struct poll_window window;
+        struct stats stats;
         bool polling;  /* kicks are refused, rings are looked at */
         bool woken;    /* by another loop */
         bool channel;  /* has a packet */

@@ -26,6 +26,7 @@ void vring_break(struct vring *vr, int error, const struct chain_fault *fault)
         char what[LOG_TEXT_MAX / 2];
 
         vring_turn(vr, VRING_FAULT);
+        stats_add(&vr->loop->stats.page->broken, 1);
         if (fd_has(&vr->kick))
                 loop_unwatch(vr->loop, vr->kick.num);
         snprintf(what, sizeof(what), fault->what, (unsigned long long) fault->value);
@@ -94,6 +95,7 @@ static int vring_gather(struct vring *vr, uint16_t head, struct chain **ret_chai
         chain->taken = true;
         chain->finished = false;
         take_room(vr, chain);
+        chain->since = vr->loop->stats.now;
         vr->busy++;
         if (vr->in_order)
                 vr->order[(vr->oldest + vr->n_order++) % vr->size] = head;
@@ -169,14 +171,12 @@ static bool vring_settle(struct vring *vr)
         return r == 0;
 }
 
-bool vring_serve(struct vring *vr)
+/* Serves what there is, up to the budget; true if there was something. */
+static bool vring_serve_now(struct vring *vr)
 {
         struct chain *chain;
         bool worked = false;
 
-        vr->kicked = false;
-        if (!vring_settle(vr))
-                return false;
         if (vring_live(vr) || (vr->drains && !vr->suspends && vr->attached && vring_state_started(vr->state)))
                 worked = vring_serve_again(vr);
         if (!vring_live(vr))
@@ -194,6 +194,20 @@ bool vring_serve(struct vring *vr)
         }
         vr->kicked = true;
         return true;
+}
+
+bool vring_serve(struct vring *vr)
+{
+        unsigned before = vr->busy;
+        bool worked;
+
+        vr->kicked = false;
+        if (!vring_settle(vr))
+                return false;
+        stats_look(&vr->loop->stats);
+        worked = vring_serve_now(vr);
+        stats_in_flight(&vr->loop->stats, vr->busy - before);
+        return worked;
 }
 
 void vring_log_now(const struct vring *vr, uint64_t offset, uint64_t len)
@@ -240,14 +254,33 @@ void chain_done(struct chain *chain, uint32_t written)
                 vring_give_back(vr, chain);
 }
 
+/* A call, if the guest wants one, and not before what it is about was noted. */
+static void vring_call(struct vring *vr)
+{
+        if (vr->log_ring || vr->worker->dirty.data)
+                call_fire(vr->worker->dirty.call.num);
+        if (!vr->format->wants_call(vr) && !vr->call_due)
+                return;
+        call_fire(vr->call.num);
+        stats_add(&vr->loop->stats.page->calls, 1);
+}
+
 static void vring_release_done(struct vring *vr)
 {
+        struct stats *stats = &vr->loop->stats;
+        struct stats_run run = { 0 };
+
+        stats->now = clock_now_ns();
         for (unsigned i = 0; i < vr->n_done; i++) {
                 struct chain *chain = request_of(vr, vr->done[i]);
 
+                if (vr->state != BROKEN)
+                        stats_give_back(stats, &run, chain);
                 chain->taken = false;
                 vr->rooms[vr->n_rooms++] = chain->room;
         }
+        stats_count(stats, &run);
+        stats_in_flight(stats, -(uint64_t) vr->n_done);
         vr->busy -= vr->n_done;
         vr->n_done = 0;
         vr->kicked |= vr->full;
@@ -261,10 +294,7 @@ bool vring_publish(struct vring *vr)
         if (vr->state != BROKEN) {
                 if (vr->n_done)
                         vr->format->publish(vr);
-                if (vr->log_ring || vr->worker->dirty.data)
-                        call_fire(vr->worker->dirty.call.num);
-                if (vr->format->wants_call(vr) || vr->call_due)
-                        call_fire(vr->call.num);
+                vring_call(vr);
         }
         vr->call_due = false;
         vring_release_done(vr);

@@ -28,6 +28,14 @@ static int check_device(const struct worker *w, const struct ipc_device *device)
         return 0;
 }
 
+/* The descriptor goes at once: what is mapped stays. */
+static int open_stats(struct worker *w, struct packet *packet)
+{
+        AUTO_FD file = fd_take(&packet->fd[1]);
+
+        return stats_map(file.num, w->n_loops, &w->stats);
+}
+
 static int open_device(struct worker *w, const struct ipc_device *device, struct packet *packet)
 {
         struct device_setup setup = { .device = device, .fence = &w->fence, .resource = &w->resource,
@@ -38,10 +46,10 @@ static int open_device(struct worker *w, const struct ipc_device *device, struct
 
         w->fence = fd_take(&packet->fd[0]);
         w->resource = w->postcopy.userfault = FD_NONE;
-        if (device->postcopy && n > 1)
+        if (device->postcopy && n > 2)
                 r = postcopy_open(&w->postcopy, fd_take(&packet->fd[--n]), &w->log);
-        if (n > 1)
-                w->resource = fd_take(&packet->fd[1]);
+        if (n > 2)
+                w->resource = fd_take(&packet->fd[2]);
         return r < 0 ? r : w->device->open(&setup, &w->face, &w->device_state);
 }
 
@@ -108,9 +116,12 @@ int worker_set_up(struct worker *w, const struct device *kind, const struct ipc_
                 return r; /* has been logged */
         w->n_loops = device->threads;
         w->vring_size_max = device->queue_size;
+        r = open_stats(w, packet);
+        if (r < 0)
+                return refuse(w, "statistics", r);
         r = open_device(w, device, packet);
         if (r < 0)
-                return r; /* likewise */
+                return r; /* has been logged */
         r = make_loops(w, device->poll_max_us);
         if (r == 0)
                 r = make_vrings(w);

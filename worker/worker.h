@@ -20,6 +20,7 @@ struct worker {
         struct link link;
         struct fd fence;    /* held to the end, unless an engine hands it to its rings */
         struct fd resource; /* of the device: its disk */
+        struct stats_page *stats; /* of all loops */
         const struct device *device;
         void *device_state;
         struct device_face face;

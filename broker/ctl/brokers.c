@@ -132,6 +132,22 @@ int brokers_text(struct brokers *brokers, const struct known_device *device, enu
         return 0;
 }
 
+int brokers_stats(struct brokers *brokers, const struct known_device *device, uint32_t loop,
+                  struct stats_page *ret_page)
+{
+        struct control_stats_part parts[CONTROL_STATS_PARTS];
+
+        for (uint32_t i = 0; i < CONTROL_STATS_PARTS; i++) {
+                const struct control_ask_stats question = { .index = device->said.index, .loop = loop, .part = i };
+                int r = ask(brokers, device->broker, CONTROL_ASK_STATS, &question, &parts[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        memcpy(ret_page, parts, sizeof(*ret_page));
+        return 0;
+}
+
 static int ask_all(struct brokers *brokers, struct broker *broker)
 {
         struct known_device *grown;

@@ -46,6 +46,10 @@ int brokers_refresh(struct brokers *brokers, struct known_device *device);
 /* Who may connect to the device. -errno. */
 int brokers_allowed(struct brokers *brokers, const struct known_device *device, struct control_allowed *ret_allowed);
 
+/* What a loop (of said.threads) of the device's worker has counted: nobody has looked at it. -errno. */
+int brokers_stats(struct brokers *brokers, const struct known_device *device, uint32_t loop,
+                  struct stats_page *ret_page);
+
 /* A long text of its config, empty if it has none, cut at BROKERS_TEXT_MOST bytes. -errno. */
 int brokers_text(struct brokers *brokers, const struct known_device *device, enum control_text which, char *ret_text,
                  size_t size);

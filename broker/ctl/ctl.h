@@ -29,4 +29,5 @@ struct ctl {
 /* The commands: each prints, says its errors on stderr, and returns an exit status. */
 enum ctl_exit ctl_list(const struct ctl *ctl, struct brokers *brokers);
 enum ctl_exit ctl_show(const struct ctl *ctl, struct brokers *brokers);
+enum ctl_exit ctl_stats(const struct ctl *ctl, struct brokers *brokers);
 enum ctl_exit ctl_inspect(const struct ctl *ctl, struct brokers *brokers);

@@ -18,18 +18,21 @@ static const struct {
 } commands[] = {
         { "list", ctl_list, false, false },
         { "show", ctl_show, true, true },
+        { "stats", ctl_stats, true, false },
         { "inspect", ctl_inspect, true, false },
 };
 
 static const char usage[] =
         "Usage: vhostctl [OPTION]... list\n"
         "       vhostctl [OPTION]... show DEVICE\n"
+        "       vhostctl [OPTION]... stats [DEVICE]\n"
         "       vhostctl [OPTION]... inspect [DEVICE]\n"
         "\n"
         "Asks the brokers of this host about their devices, and the kernel about their processes.\n"
         "\n"
         "  list     every device, a line each\n"
         "  show     one device: its config in force and who serves it\n"
+        "  stats    requests, bytes, errors, latencies: a line for every device, or all of one\n"
         "  inspect  is all that the policy demands in force? Read from the kernel's records; root only\n"
         "\n"
         "  --control-socket=PATH  ask only the broker with this control socket\n"

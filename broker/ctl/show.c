@@ -3,54 +3,14 @@
  */
 #include "ctl.h"
 
-#include "json.h"
 #include "log.h"
 #include "names.h"
+#include "showing.h"
 
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-
-/* One fact, as text or JSON. */
-struct showing {
-        bool as_json;
-        struct json json;
-};
-
-static void show_text(struct showing *to, const char *key, const char *text)
-{
-        if (!text[0])
-                return;
-        if (to->as_json)
-                json_text(&to->json, key, text);
-        else
-                printf("%-18s %s\n", key, text);
-}
-
-static void show_number(struct showing *to, const char *key, uint64_t number)
-{
-        if (to->as_json)
-                json_number(&to->json, key, number);
-        else
-                printf("%-18s %" PRIu64 "\n", key, number);
-}
-
-static void show_bool(struct showing *to, const char *key, bool is)
-{
-        if (to->as_json)
-                json_bool(&to->json, key, is);
-        else
-                printf("%-18s %s\n", key, is ? "yes" : "no");
-}
-
-static void show_bits(struct showing *to, const char *key, uint64_t bits)
-{
-        char text[20];
-
-        snprintf(text, sizeof(text), "0x%" PRIx64, bits);
-        show_text(to, key, text);
-}
 
 static void show_ids(struct showing *to, const char *key, const uint32_t *ids, uint32_t n)
 {

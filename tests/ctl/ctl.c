@@ -16,15 +16,6 @@
 
 static const char *const engines[] = { "uring", "sync", "null" };
 
-static void expect_json(const char *text)
-{
-        FILE *parser = popen("python3 -c 'import json, sys; json.load(sys.stdin)'", "w");
-
-        ck_assert(parser != NULL);
-        fputs(text, parser);
-        ck_assert_msg(pclose(parser) == 0, "no JSON: %.2000s", text);
-}
-
 /* Its last connection's I/O may still be draining; of that no event tells. */
 static void await_idle(const struct rig *rig, struct ctl_said *said)
 {
@@ -59,7 +50,7 @@ START_TEST(it_lists_idle_and_serving)
         ctl_expect_text(&said, pids);
         CTL(&rig, &said, "list", "--json");
         ctl_expect(&said, 0);
-        expect_json(said.out);
+        ctl_expect_json(&said);
         OK(fe_device_stop(&device));
 }
 END_TEST
@@ -88,7 +79,7 @@ START_TEST(it_shows_the_config_in_force)
         ctl_expect_text(&said, "may_be_missing     landlock\n");
         CTL(&rig, &said, "show", "--json", "block");
         ctl_expect(&said, 0);
-        expect_json(said.out);
+        ctl_expect_json(&said);
         ctl_expect_text(&said, "\"vm\":\"the \\\"first\\\"\"");
 }
 END_TEST
@@ -202,6 +193,7 @@ START_TEST(only_root_and_the_group_may_ask)
         RIG_WITH(rig, .control_group = "12345");
 
         ck_assert_int_eq(as_other(&rig, 23456, 12345, "list"), 0);
+        ck_assert_int_eq(as_other(&rig, 23456, 12345, "stats"), 0);
         ck_assert_int_eq(as_other(&rig, 23456, 12345, "inspect"), 5);
         ck_assert_int_eq(as_other(&rig, 23456, 23456, "list"), 5);
         /* The file's mode is not all that keeps strangers out. */
@@ -231,7 +223,7 @@ START_TEST(inspect_finds_all_in_force)
         expect_all_in_force(&rig);
         CTL(&rig, &said, "--json", "inspect", "block");
         ctl_expect(&said, 0);
-        expect_json(said.out);
+        ctl_expect_json(&said);
         CTL(&rig, &said, "--quiet", "inspect", "block");
         ctl_expect(&said, 0);
         ck_assert_str_eq(said.out, "");

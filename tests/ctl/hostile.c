@@ -57,6 +57,9 @@ START_TEST(what_is_no_question_ends_the_connection)
                 { CONTROL_ASK_DEVICE, 8, 12 },
                 { CONTROL_ASK_DEVICE, 8, 20 },
                 { CONTROL_ASK_TEXT, 65535, 1024 },
+                { CONTROL_ASK_STATS, 8, 16 },
+                { CONTROL_ASK_STATS, 16, 23 },
+                { CONTROL_STATS_PART, sizeof(struct control_stats_part), 8 + sizeof(struct control_stats_part) },
                 { CONTROL_DEVICE, sizeof(struct control_device), 8 + sizeof(struct control_device) },
                 { CONTROL_TYPES, 0, 8 },
                 { 65535, 0, 8 },
@@ -95,6 +98,37 @@ START_TEST(what_does_not_exist_is_refused)
                 OK(packet_recv(peer.num, 0, &answer));
                 ck_assert_uint_eq(answer.header.type, CONTROL_REFUSED);
                 ck_assert_uint_eq(answer.header.sequence, i);
+        }
+        fd_close(&peer);
+}
+END_TEST
+
+START_TEST(statistics_end_where_they_end)
+{
+        static const struct {
+                struct control_ask_stats ask;
+                int error;
+        } all[] = { { { .loop = 1 }, 0 },
+                    { { .part = CONTROL_STATS_PARTS - 1 }, 0 },
+                    { { .index = 1 }, -ENOENT },
+                    { { .index = UINT32_MAX }, -ENOENT },
+                    { { .loop = 2 }, -ENOENT },
+                    { { .loop = UINT32_MAX }, -ENOENT },
+                    { { .part = CONTROL_STATS_PARTS }, -EINVAL },
+                    { { .part = UINT32_MAX }, -EINVAL } };
+        RIG_WITH(rig, .set = { "worker.threads=2" });
+        struct fd peer = come(&rig);
+
+        for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+                const struct control_refused *refused;
+                struct packet answer;
+
+                OK(packet_send(peer.num, CONTROL_ASK_STATS, i, &all[i].ask, sizeof(all[i].ask), NULL, 0));
+                OK(fe_poll(peer.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+                OK(packet_recv(peer.num, 0, &answer));
+                refused = (const struct control_refused *) answer.body;
+                ck_assert_uint_eq(answer.header.type, all[i].error ? CONTROL_REFUSED : CONTROL_STATS_PART);
+                ck_assert(!all[i].error || refused->error == all[i].error);
         }
         fd_close(&peer);
 }
@@ -187,6 +221,7 @@ int main(void)
         tcase_set_timeout(all, 60);
         tcase_add_test(all, what_is_no_question_ends_the_connection);
         tcase_add_test(all, what_does_not_exist_is_refused);
+        tcase_add_test(all, statistics_end_where_they_end);
         tcase_add_test(all, descriptors_are_never_taken);
         tcase_add_test(all, who_asks_much_and_never_reads_is_hung_up_on);
         tcase_add_test(all, there_are_only_so_many_connections);

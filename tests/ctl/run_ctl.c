@@ -85,3 +85,12 @@ void ctl_expect_text(const struct ctl_said *said, const char *text)
 {
         ck_assert_msg(strstr(said->out, text) != NULL, "'%s' is not in: %.6000s", text, said->out);
 }
+
+void ctl_expect_json(const struct ctl_said *said)
+{
+        FILE *parser = popen("python3 -c 'import json, sys; json.load(sys.stdin)'", "w");
+
+        ck_assert(parser != NULL);
+        fputs(said->out, parser);
+        ck_assert_msg(pclose(parser) == 0, "no JSON: %.2000s", said->out);
+}

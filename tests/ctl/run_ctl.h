@@ -20,5 +20,8 @@ void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *
 /* Fails the test unless it ended with that status. */
 void ctl_expect(const struct ctl_said *said, int status);
 
+/* Fails the test unless its output is JSON. */
+void ctl_expect_json(const struct ctl_said *said);
+
 /* Fails the test unless its output holds the text. */
 void ctl_expect_text(const struct ctl_said *said, const char *text);

@@ -22,6 +22,7 @@ enum evil_what {
         EVIL_RING,   /* submits data as an entry of the ring; the result is that of its completion */
         EVIL_WHERE,  /* session: the connection's descriptor, and times 65536 that of the worker's channel */
         EVIL_KEEP,   /* session: keeps the descriptor that came with the command; the result is its number */
+        EVIL_STATS,  /* worker: fills its statistics with words `number` and others, for argument 0 ms */
         EVIL_HANG,   /* reads nothing any more, for ever */
 };
 

@@ -82,8 +82,22 @@ static void answer(uint32_t sequence, const struct evil_answer *said)
         packet_send(CHANNEL, IPC_ANSWER, sequence, &yes, sizeof(yes), NULL, 0);
 }
 
+/* Statistics that change while they are read: one word everywhere, then a mix of the largest and the least. */
+static void scribble(struct worker *w, const struct evil_command *command)
+{
+        uint64_t *word = (uint64_t *) w->stats, end = clock_now_ns() + command->argument[0] * 1000000;
+        size_t n = w->n_loops * (size_t) STATS_PAGE / sizeof(*word);
+
+        for (uint64_t turn = command->number; clock_now_ns() < end; turn = turn * UINT64_C(6364136223846793005) + 1)
+                for (size_t i = 0; i < n; i++)
+                        __atomic_store_n(&word[i], turn >> 63 ? UINT64_MAX - (turn >> 60 & 1) : turn >> (i & 63),
+                                         __ATOMIC_RELAXED);
+        for (size_t i = 0; i < n; i++)
+                word[i] = command->number;
+}
+
 /* Says yes to everything, and keeps what descriptors it gets. */
-static void obey(struct packet *packet)
+static void obey(struct worker *w, struct packet *packet)
 {
         const struct ipc_set_config *config = (const void *) packet->body;
         struct evil_command command;
@@ -96,6 +110,8 @@ static void obey(struct packet *packet)
         memcpy(&command, config->bytes, sizeof(command));
         if (command.what == EVIL_HANG)
                 hang();
+        if (command.what == EVIL_STATS)
+                scribble(w, &command);
         evil_obey(&command, seized_ring, &said);
         answer(packet->header.sequence, &said);
 }
@@ -114,7 +130,7 @@ void __wrap_loop_run(struct loop *l)
                 else if (r < 0)
                         _exit(1);
                 else
-                        obey(&packet);
+                        obey(l->worker, &packet);
         }
 }
 

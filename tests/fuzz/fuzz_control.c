@@ -8,6 +8,7 @@
 #include "device.h"
 #include "down.h"
 #include "host.h"
+#include "statistics.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +62,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (unsigned i = 0; i < DEVICES; i++) {
                 config[i] = (struct device_config){ .name = "name", .type = policy_devices[i], .vm = "vm" };
                 config[i].block.path = i ? NULL : path;
+                config[i].worker.threads = 1;
                 device[i] = (struct device){ .config = &config[i], .host = &host, .held = FD_NONE };
+                if (statistics_make(1, &device[i].statistics) < 0)
+                        abort();
                 serving_init(&device[i].serving, &host, &device[i].log, NULL, NULL);
         }
         while (size > 3) {
@@ -70,5 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 data += used;
                 size -= used;
         }
+        for (unsigned i = 0; i < DEVICES; i++)
+                fd_close(&device[i].statistics);
         return 0;
 }

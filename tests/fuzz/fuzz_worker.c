@@ -19,14 +19,17 @@ static void no_line(void *context, enum log_level level, const char *text)
         (void) text;
 }
 
-static void open_fence(struct packet *packet)
+static void open_files(struct packet *packet)
 {
         int pair[2];
 
         if (pipe(pair) < 0)
                 abort();
         packet->fd[0].num = pair[1];
-        packet->n_fds = 1;
+        packet->fd[1].num = memfd_create("statistics", MFD_CLOEXEC);
+        if (ftruncate(packet->fd[1].num, STATS_PAGE) < 0)
+                abort();
+        packet->n_fds = 2;
 }
 
 static struct fuzz_worker *make(const struct ipc_device *device, int disk)
@@ -44,7 +47,7 @@ static struct fuzz_worker *make(const struct ipc_device *device, int disk)
         fuzz->worker.log = (struct log){ .sink = no_line, .most = LOG_LEVEL_DEBUG };
         link_init(&fuzz->worker.link, pair[0]);
         fuzz->worker.link.peer = (struct ipc_peer){ .way = IPC_SESSION_TO_WORKER, .stage = IPC_UP };
-        open_fence(&fuzz->packet);
+        open_files(&fuzz->packet);
         if (disk >= 0)
                 fuzz->packet.fd[fuzz->packet.n_fds++].num = disk;
         if (fuzz->memory == MAP_FAILED ||

@@ -72,6 +72,7 @@ uint8_t blk_judge(const struct blk_limits *limits, struct chain *chain, struct b
         struct virtio_blk_header header;
         uint64_t sector;
 
+        ret_order->type = BLK_NO_TYPE;
         if (chain_get(&chain->out, &header, sizeof(header)) < 0)
                 return VIRTIO_BLK_S_IOERR;
         ret_order->type = le32toh(header.type);

@@ -22,6 +22,8 @@ struct blk_range {
         bool unmap;
 };
 
+#define BLK_NO_TYPE UINT32_MAX /* its header is too short to have one */
+
 struct blk_order {
         uint32_t type;
         uint64_t offset; /* bytes: IN, OUT */
@@ -31,6 +33,6 @@ struct blk_order {
 
 /*
  * Reads header and segments from a chain whose status byte was taken away. Returns VIRTIO_BLK_S_OK with *ret_order
- * filled, else the status to answer. What remains in the chain's cursors is the data.
+ * filled, else the status to answer, and only the type is filled. What remains in the chain's cursors is the data.
  */
 uint8_t blk_judge(const struct blk_limits *limits, struct chain *chain, struct blk_order *ret_order);

@@ -4,6 +4,9 @@
  */
 #include "blk.h"
 
+#include "array.h"
+#include "stats_page.h"
+
 #include <errno.h>
 #include <limits.h>
 
@@ -13,6 +16,9 @@ static void finish(struct blk_request *req, uint8_t status)
 {
         if (req->bounce)
                 blk_bounce_end(req);
+        req->chain.error = status;
+        if (status != VIRTIO_BLK_S_OK)
+                req->chain.bytes = 0;
         shared_store8(req->status, status, __ATOMIC_RELAXED);
         chain_done(&req->chain, req->written + 1);
 }
@@ -136,6 +142,26 @@ static void request_start(struct blk_request *req)
         }
 }
 
+static const uint8_t kinds[] = { /* from 1 on */
+        [VIRTIO_BLK_T_IN] = STATS_READ + 1,         [VIRTIO_BLK_T_OUT] = STATS_WRITE + 1,
+        [VIRTIO_BLK_T_FLUSH] = STATS_FLUSH + 1,     [VIRTIO_BLK_T_FLUSH_OUT] = STATS_FLUSH + 1,
+        [VIRTIO_BLK_T_DISCARD] = STATS_DISCARD + 1, [VIRTIO_BLK_T_WRITE_ZEROES] = STATS_WRITE_ZEROES + 1,
+};
+
+/* For the statistics: what it is, and what it moves if it is done. */
+static void describe(struct blk_request *req, uint8_t status)
+{
+        const struct blk_order *order = &req->order;
+        uint8_t kind = order->type < ARRAY_SIZE(kinds) ? kinds[order->type] : 0;
+        struct chain *chain = &req->chain;
+
+        chain->kind = kind ? kind - 1 : STATS_OTHER;
+        chain->bytes = chain->kind < STATS_TIMED ? data_of(req)->left : 0;
+        if (status == VIRTIO_BLK_S_OK && (chain->kind == STATS_DISCARD || chain->kind == STATS_WRITE_ZEROES))
+                for (unsigned i = 0; i < order->n_ranges; i++)
+                        chain->bytes += order->range[i].len;
+}
+
 void blk_serve(void *local, struct chain *chain)
 {
         struct blk_request *req = (struct blk_request *) chain;
@@ -146,10 +172,14 @@ void blk_serve(void *local, struct chain *chain)
         req->retries = 0;
         req->bounce = NULL;
         if (chain_tail(&chain->in, &req->status) < 0) {
+                chain->kind = STATS_OTHER;
+                chain->error = STATS_IOERR;
+                chain->bytes = 0;
                 chain_done(chain, 0); /* nowhere to put a status */
                 return;
         }
         status = blk_judge(&req->loop->blk->limits, chain, &req->order);
+        describe(req, status);
         if (status == VIRTIO_BLK_S_OK)
                 request_start(req);
         else

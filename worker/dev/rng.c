@@ -4,6 +4,7 @@
 #include "rng.h"
 
 #include "policy.h"
+#include "stats_page.h"
 
 #include <sys/random.h>
 
@@ -39,6 +40,9 @@ static void rng_serve(void *local, struct chain *chain)
                         break;
                 written += (uint32_t) n;
         }
+        chain->kind = STATS_READ;
+        chain->error = STATS_DONE;
+        chain->bytes = written;
         chain_done(chain, written);
 }
 

@@ -129,7 +129,7 @@ void rig_spawn(struct rig *rig)
         rig->channel = pair[0];
         rig->fence = fence[0];
         ck_assert_int_eq(packet_send(pair[0], IPC_DEVICE, 0, &rig->device, sizeof(rig->device),
-                                     (int[]){ fence[1], rig->disk }, rig->disk < 0 ? 1 : 2), 0);
+                                     (int[]){ fence[1], rig->statistics, rig->disk }, rig->disk < 0 ? 2 : 3), 0);
         rig->worker = fork();
         ck_assert_int_ge(rig->worker, 0);
         if (rig->worker == 0)
@@ -159,6 +159,7 @@ static void make_guest(struct rig *rig)
 
         rig->memory = memfd("guest", RIG_MEMORY);
         rig->area = memfd("inflight", (off_t) area);
+        rig->statistics = memfd("statistics", (off_t) rig->device.threads * STATS_PAGE);
         rig->guest = mmap(NULL, RIG_MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED, rig->memory, 0);
         rig->guest_area = mmap(NULL, area, PROT_READ | PROT_WRITE, MAP_SHARED, rig->area, 0);
         ck_assert_ptr_ne(rig->guest, MAP_FAILED);
@@ -230,6 +231,7 @@ void rig_forget(struct rig *rig)
         munmap(rig->guest_area, RIG_QUEUES * vu_inflight_bytes(RIG_RING, false));
         close(rig->memory);
         close(rig->area);
+        close(rig->statistics);
         ck_assert_uint_eq(count_fds(), rig->fds_before);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ipc.h"
+#include "stats_page.h"
 #include "virtio.h"
 
 #include <stdbool.h>
@@ -36,7 +37,7 @@ struct rig_ring {
 struct rig {
         pid_t worker;
         void (*run)(void); /* instead of the program, in the child that would become it; NULL: the program */
-        int channel, fence, memory, area, disk;
+        int channel, fence, memory, area, statistics, disk;
         char *guest;      /* the memory, mapped here */
         char *guest_area; /* the in-flight area */
         uint32_t sequence;

@@ -97,6 +97,20 @@ static void up(struct rig *rig, unsigned n)
                 ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
 }
 
+/* In flight, all loops together, by the statistics. */
+static uint64_t counted(const struct rig *rig)
+{
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < rig->device.threads; i++) {
+                struct stats_page page;
+
+                ck_assert_int_eq(pread(rig->statistics, &page, sizeof(page), (off_t) i * STATS_PAGE), sizeof(page));
+                sum += page.in_flight;
+        }
+        return sum;
+}
+
 /* Opens the gate and sends a ping, so that the loop has a look. Returns the ping's sequence. */
 static uint32_t release(struct rig *rig)
 {
@@ -133,7 +147,23 @@ START_TEST(a_stop_waits_for_requests_in_flight)
         rig_kick(&rig.ring[0]);
         answer = expect_wait(&rig, sequence);
         ck_assert_uint_eq(answer.value, 5);
+        ck_assert_uint_eq(counted(&rig), 0);
         ck_assert_uint_eq(le16toh(rig.ring[0].used->idx), 5);
+        rig_done(&rig);
+}
+END_TEST
+
+/* By the statistics; what a predecessor had in flight is not. */
+START_TEST(what_is_in_flight_is_counted)
+{
+        struct rig rig;
+
+        up(&rig, 5);
+        ck_assert_uint_eq(counted(&rig), 5);
+        rig_kill(&rig);
+        ck_assert_uint_eq(counted(&rig), 5);
+        rig_spawn(&rig);
+        ck_assert_uint_eq(counted(&rig), 0);
         rig_done(&rig);
 }
 END_TEST
@@ -219,6 +249,7 @@ int main(void)
 
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, a_stop_waits_for_requests_in_flight);
+        tcase_add_test(tcase, what_is_in_flight_is_counted);
         tcase_add_test(tcase, memory_is_not_taken_from_requests_in_flight);
         tcase_add_test(tcase, a_reset_waits_too);
         tcase_add_test(tcase, logging_begins_behind_requests_in_flight);

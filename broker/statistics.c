@@ -1,0 +1,51 @@
+/*
+ * The file of a device's statistics. Who writes there is taken for hostile: the broker copies words and looks at none.
+ */
+#include "statistics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* A worker that could shrink it would end the broker by SIGBUS; that it punches holes only makes zeroes. */
+int statistics_make(unsigned threads, struct fd *ret_file)
+{
+        AUTO_FD file = { memfd_create("statistics", MFD_CLOEXEC | MFD_ALLOW_SEALING) };
+
+        if (!fd_has(&file) || ftruncate(file.num, (off_t) threads * STATS_PAGE) < 0 ||
+            fcntl(file.num, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return -errno;
+        *ret_file = fd_take(&file);
+        return 0;
+}
+
+/* To map what was never written would take a page for it. */
+static bool was_written(int file, off_t page)
+{
+        off_t data = lseek(file, page, SEEK_DATA);
+
+        return data >= 0 && data < page + STATS_PAGE;
+}
+
+int statistics_read(int file, unsigned threads, unsigned loop, struct stats_page *ret_page)
+{
+        size_t at = (size_t) loop * STATS_PAGE, len = (size_t) threads * STATS_PAGE;
+        uint64_t word[STATS_WORDS];
+        char *pages;
+
+        if (loop >= threads)
+                return -ENOENT;
+        *ret_page = (struct stats_page){ 0 };
+        if (!was_written(file, (off_t) at))
+                return 0;
+        pages = mmap(NULL, len, PROT_READ, MAP_SHARED, file, 0);
+        if (pages == MAP_FAILED)
+                return -errno;
+        for (unsigned i = 0; i < STATS_WORDS; i++)
+                word[i] = __atomic_load_n((const uint64_t *) (pages + at) + i, __ATOMIC_RELAXED);
+        munmap(pages, len);
+        memcpy(ret_page, word, sizeof(*ret_page));
+        return 0;
+}
