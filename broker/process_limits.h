@@ -7,7 +7,7 @@
 #include "log.h"
 
 enum {
-        LIMITS_SESSION_TASKS = 1,
+        LIMITS_SESSION_TASKS = POLICY_SESSION_TASKS,
         LIMITS_IDS_PER_DEVICE = 4, /* session and worker, and their successors while both live */
         LIMITS_FDS_PER_DEVICE = 13, /* socket, disk, statistics, held connection, control, reports, fence, pidfds, some to
                                        spare */

@@ -117,6 +117,8 @@ struct policy_process {
         } fds;
 };
 
+enum { POLICY_SESSION_TASKS = 1 }; /* it makes none; a worker: its nproc */
+
 extern const struct policy_process policy_process_session, policy_process_worker;
 
 /* Tables of calls, one file per subject. */

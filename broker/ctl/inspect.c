@@ -124,18 +124,6 @@ static void judge_child(struct inspection *in, struct subject *s)
         judge_memory(in, s);
 }
 
-static void note_cgroup(struct inspection *in, const struct subject *s)
-{
-        FILE *file = process_file(&s->process, "cgroup");
-        char line[512], own[512] = "";
-
-        while (file && fgets(line, sizeof(line), file)) /* the unified hierarchy's is the last */
-                snprintf(own, sizeof(own), "%.*s", (int) strcspn(line, "\n"), line);
-        if (file)
-                fclose(file);
-        report_line(&in->report, REPORT_NOTE, "cgroup", "%s", own[0] ? own : "not readable");
-}
-
 static void judge(struct inspection *in, struct subject *s)
 {
         report_process(&in->report, s->device ? s->device->said.name : "(broker)",
@@ -144,7 +132,7 @@ static void judge(struct inspection *in, struct subject *s)
                 judge_child(in, s);
         else
                 judge_broker(in, s);
-        note_cgroup(in, s);
+        judge_cgroup(in, s);
         if (!process_lives(&s->process))
                 report_line(&in->report, REPORT_SHORT, "alive", "it has ended meanwhile");
         report_process_end(&in->report);

@@ -40,8 +40,12 @@ void judge_limits(struct inspection *in, const struct subject *s);
 void judge_descriptors(struct inspection *in, const struct subject *s);
 void judge_memory(struct inspection *in, const struct subject *s);
 
-/* Of any process of ours, a broker included. */
+/* Of a broker; of any process of ours. */
 void judge_broker(struct inspection *in, struct subject *s);
+void judge_cgroup(struct inspection *in, const struct subject *s);
+
+/* Vrings that a device of its type may have. */
+uint32_t queues_max_of(const struct subject *s);
 
 /* A namespace of the host, or of whoever asks? `ns` as in struct process. */
 bool is_of_the_host(const struct inspection *in, const struct subject *s, unsigned ns);

@@ -5,8 +5,23 @@
 
 #include "array.h"
 #include "ipc.h"
+#include "log.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What it holds open beside standard input and output, which whoever started it chose. */
+struct holdings {
+        unsigned all, files, statistics, namespaces, groups, other;
+        char example[128]; /* the first of `other` */
+};
 
 static void judge_uid(struct inspection *in, const struct subject *s)
 {
@@ -38,6 +53,97 @@ static void judge_capabilities(struct inspection *in, const struct subject *s)
                             "none; the bounding set is %" PRIx64 ", which nothing can be gained from", bounding);
 }
 
+static bool is_anonymous(const char *target)
+{
+        static const char *const known[] = { "anon_inode:[eventpoll]", "anon_inode:[timerfd]", "anon_inode:[signalfd]",
+                                             "anon_inode:[eventfd]",   "anon_inode:[pidfd]",   "anon_inode:inotify" };
+
+        for (unsigned i = 0; i < ARRAY_SIZE(known); i++)
+                if (strcmp(target, known[i]) == 0)
+                        return true;
+        return strncmp(target, "pidfd:", 6) == 0;
+}
+
+static void hold(struct holdings *to, const struct stat *st, const char *target)
+{
+        const char *name = strrchr(target, '/');
+
+        to->all++;
+        if (S_ISSOCK(st->st_mode) || S_ISFIFO(st->st_mode) || is_anonymous(target) ||
+            (S_ISCHR(st->st_mode) && (strcmp(target, "/dev/null") == 0 || strcmp(target, "/dev/userfaultfd") == 0)))
+                return;
+        if (strncmp(target, "user:[", 6) == 0) {
+                to->namespaces++;
+        } else if (strncmp(target, "/memfd:statistics", 17) == 0) {
+                to->statistics++;
+        } else if (name && strcmp(name, "/cgroup.procs") == 0) {
+                to->groups++;
+        } else if ((S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)) && strncmp(target, "/memfd:", 7) != 0) {
+                to->files++;
+        } else if (to->other++ == 0) {
+                snprintf(to->example, sizeof(to->example), "%.100s", target);
+        }
+}
+
+static int read_holdings(const struct subject *s, struct holdings *ret)
+{
+        struct fd dir = { openat(s->process.dir.num, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+        DIR *fds = fd_has(&dir) ? fdopendir(dir.num) : NULL;
+        struct dirent *entry;
+
+        *ret = (struct holdings){ 0 };
+        if (!fds) {
+                int r = -errno;
+
+                fd_close(&dir);
+                return r;
+        }
+        while ((entry = readdir(fds))) {
+                char target[256];
+                struct stat st;
+                ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
+
+                if (n < 0 || atoi(entry->d_name) < 3 || fstatat(dirfd(fds), entry->d_name, &st, 0) < 0)
+                        continue;
+                target[n] = '\0';
+                hold(ret, &st, target);
+        }
+        closedir(fds);
+        return 0;
+}
+
+/* Of files: the two programs it starts, the lock of its range of ids, and a disk for each device that has one. */
+static void judge_holdings(struct inspection *in, const struct subject *s)
+{
+        unsigned devices = 0, files = 3;
+        struct holdings has;
+        int r = read_holdings(s, &has);
+
+        for (size_t i = 0; i < in->brokers->n_devices; i++) {
+                const struct known_device *device = &in->brokers->device[i];
+
+                if (device->broker != s->broker)
+                        continue;
+                devices++;
+                files += device->said.flags & CONTROL_HAS_DISK ? 1 : 0;
+        }
+        if (r < 0)
+                report_line(&in->report, REPORT_SHORT, "descriptors", "not readable: %s", log_errno(r));
+        else if (has.other)
+                report_line(&in->report, REPORT_SHORT, "descriptors", "%u of a kind that it has no use for: %s", has.other,
+                            has.example);
+        else if (has.files > files)
+                report_line(&in->report, REPORT_SHORT, "descriptors", "%u files; programs, lock and disks are %u",
+                            has.files, files);
+        else if (has.statistics > devices || has.groups > devices || has.namespaces > 1)
+                report_line(&in->report, REPORT_SHORT, "descriptors",
+                            "%u statistics, %u cgroups, %u namespaces for %u devices", has.statistics, has.groups,
+                            has.namespaces, devices);
+        else
+                report_line(&in->report, REPORT_OK, "descriptors", "%u, of them %u files for %u devices", has.all,
+                            has.files, devices);
+}
+
 void judge_broker(struct inspection *in, struct subject *s)
 {
         judge_program(in, s);
@@ -45,5 +151,6 @@ void judge_broker(struct inspection *in, struct subject *s)
         judge_capabilities(in, s);
         judge_powers(in, s);
         judge_filters(in, s);
+        judge_holdings(in, s);
         judge_memory(in, s);
 }

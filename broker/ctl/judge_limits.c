@@ -51,7 +51,7 @@ static bool judge(struct inspection *in, const struct limits *limits, const char
         return true;
 }
 
-static uint32_t queues_max(const struct subject *s)
+uint32_t queues_max_of(const struct subject *s)
 {
         const struct policy_device *type = NULL;
 
@@ -75,7 +75,7 @@ void judge_limits(struct inspection *in, const struct subject *s)
 {
         FILE *file = process_file(&s->process, "limits");
         const struct policy_process *policy = s->policy;
-        uint32_t queues = queues_max(s), threads = s->device->said.threads;
+        uint32_t queues = queues_max_of(s), threads = s->device->said.threads;
         enum side grows = policy->program == POLICY_WORKER ? SOFT : BOTH; /* the broker raises it with the disk */
         struct limits limits = { "" };
         bool good;

@@ -62,6 +62,9 @@ static const struct mutant {
         { "broker-capabilities", "broker: capabilities: CapPrm is ", .limit = -1 },
         { "broker-root", "broker: uid: it is root", .limit = -1 },
         { "broker-dumpable", "broker: dumpable: it is", .limit = -1 },
+        { "broker-file", "broker: descriptors: 5 files; programs, lock and disks are 4", .limit = -1 },
+        { "broker-directory", "broker: descriptors: 1 of a kind that it has no use for: /", .limit = -1 },
+        { "broker-memory", "broker: descriptors: 2 statistics, ", .limit = -1 },
         { "broker-filter", "broker: seccomp: no filter", .limit = -1 },
 };
 
