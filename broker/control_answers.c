@@ -133,6 +133,13 @@ static void fill_allowed(const struct device_config *config, struct control_allo
                 to->group[i] = config->allow_group[i];
 }
 
+static void fill_limits(const struct config_limits *limits, struct control_limits *to)
+{
+        *to = (struct control_limits){ .session = limits->session,
+                                       .hold_ms = limits->hold_ms,
+                                       .connections_per_s = limits->connections_per_s };
+}
+
 static int fill_text(const struct device_config *config, const struct control_ask_text *ask,
                      struct control_text_part *to)
 {
@@ -199,6 +206,9 @@ static int answer_device(const struct host *host, const struct packet *question,
                 return 0;
         case CONTROL_ASK_ALLOWED:
                 fill_allowed(device->config, (struct control_allowed *) answer->body);
+                return 0;
+        case CONTROL_ASK_LIMITS:
+                fill_limits(&device->config->limits, (struct control_limits *) answer->body);
                 return 0;
         case CONTROL_ASK_STATS:
                 return fill_stats(device, (const struct control_ask_stats *) question->body,

@@ -19,12 +19,14 @@ static const struct rule rules[CONTROL_TYPES] = {
         [CONTROL_ASK_ALLOWED] = { sizeof(struct control_ask), false, CONTROL_ALLOWED_IDS },
         [CONTROL_ASK_TEXT] = { sizeof(struct control_ask_text), false, CONTROL_TEXT_PART },
         [CONTROL_ASK_STATS] = { sizeof(struct control_ask_stats), false, CONTROL_STATS_PART },
+        [CONTROL_ASK_LIMITS] = { sizeof(struct control_ask), false, CONTROL_LIMITS },
 
         [CONTROL_BROKER] = { sizeof(struct control_broker), true, 0 },
         [CONTROL_DEVICE] = { sizeof(struct control_device), true, 0 },
         [CONTROL_ALLOWED_IDS] = { sizeof(struct control_allowed), true, 0 },
         [CONTROL_TEXT_PART] = { sizeof(struct control_text_part), true, 0 },
         [CONTROL_STATS_PART] = { sizeof(struct control_stats_part), true, 0 },
+        [CONTROL_LIMITS] = { sizeof(struct control_limits), true, 0 },
         [CONTROL_REFUSED] = { sizeof(struct control_refused), true, 0 },
 };
 

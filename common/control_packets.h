@@ -29,6 +29,7 @@ enum control_type {
         CONTROL_ASK_ALLOWED,
         CONTROL_ASK_TEXT,
         CONTROL_ASK_STATS,
+        CONTROL_ASK_LIMITS,
 
         /* broker -> vhostctl */
         CONTROL_BROKER,
@@ -36,6 +37,7 @@ enum control_type {
         CONTROL_ALLOWED_IDS,
         CONTROL_TEXT_PART,
         CONTROL_STATS_PART,
+        CONTROL_LIMITS,
         CONTROL_REFUSED,
 
         CONTROL_TYPES, /* one past the last */
@@ -133,6 +135,11 @@ struct control_allowed {
         uint32_t users, groups; /* entries */
         uint32_t user[CONTROL_ALLOWED];
         uint32_t group[CONTROL_ALLOWED];
+};
+
+struct control_limits { /* what a front-end may cost */
+        struct ipc_limits session;
+        uint32_t hold_ms, connections_per_s;
 };
 
 struct control_text_part {

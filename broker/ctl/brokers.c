@@ -132,6 +132,12 @@ int brokers_text(struct brokers *brokers, const struct known_device *device, enu
         return 0;
 }
 
+int brokers_limits(struct brokers *brokers, const struct known_device *device, struct control_limits *ret_limits)
+{
+        return ask(brokers, device->broker, CONTROL_ASK_LIMITS, &(struct control_ask){ .index = device->said.index },
+                   ret_limits);
+}
+
 int brokers_stats(struct brokers *brokers, const struct known_device *device, uint32_t loop,
                   struct stats_page *ret_page)
 {

@@ -46,6 +46,9 @@ int brokers_refresh(struct brokers *brokers, struct known_device *device);
 /* Who may connect to the device. -errno. */
 int brokers_allowed(struct brokers *brokers, const struct known_device *device, struct control_allowed *ret_allowed);
 
+/* The limits in force for its front-ends. -errno. */
+int brokers_limits(struct brokers *brokers, const struct known_device *device, struct control_limits *ret_limits);
+
 /* What a loop (of said.threads) of the device's worker has counted: nobody has looked at it. -errno. */
 int brokers_stats(struct brokers *brokers, const struct known_device *device, uint32_t loop,
                   struct stats_page *ret_page);

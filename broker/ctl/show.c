@@ -22,7 +22,7 @@ static void show_ids(struct showing *to, const char *key, const uint32_t *ids, u
                         json_number(&to->json, NULL, ids[i]);
                 json_end(&to->json);
         } else {
-                printf("%-18s", key);
+                printf("%-22s", key);
                 for (uint32_t i = 0; i < n; i++)
                         printf(" %" PRIu32, ids[i]);
                 putchar('\n');
@@ -89,6 +89,32 @@ static int show_allowed(struct showing *to, struct brokers *brokers, const struc
         return 0;
 }
 
+/* As in [Limits]; of times, 0 is without end. */
+static int show_limits(struct showing *to, struct brokers *brokers, const struct known_device *device)
+{
+        struct control_limits limits;
+        int r = brokers_limits(brokers, device, &limits);
+
+        if (r < 0)
+                return r;
+        if (to->as_json)
+                json_object(&to->json, "limits");
+        show_number(to, "setup_ms", limits.session.setup_ms);
+        show_number(to, "handshake_ms", limits.session.handshake_ms);
+        show_number(to, "partial_message_ms", limits.session.partial_ms);
+        show_number(to, "reply_ms", limits.session.reply_ms);
+        show_number(to, "hold_ms", limits.hold_ms);
+        show_number(to, "connections_per_second", limits.connections_per_s);
+        show_number(to, "messages_per_second", limits.session.messages_per_s);
+        show_number(to, "messages_burst", limits.session.messages_burst);
+        show_number(to, "memory_regions", limits.session.regions);
+        show_number(to, "memory", limits.session.memory);
+        show_number(to, "log_lines_per_second", limits.session.log_per_s);
+        if (to->as_json)
+                json_end(&to->json);
+        return 0;
+}
+
 static void show_processes(struct showing *to, const struct known_device *device)
 {
         const struct control_device *said = &device->said;
@@ -139,6 +165,8 @@ static int show_device(struct showing *to, struct brokers *brokers, const struct
         show_bits(to, "protocol_features", said->protocol_offered);
         if (said->capacity)
                 show_block(to, said);
+        if (r == 0)
+                r = show_limits(to, brokers, device);
         show_processes(to, device);
         return r;
 }

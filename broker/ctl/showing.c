@@ -13,7 +13,7 @@ void show_text(struct showing *to, const char *key, const char *text)
         if (to->as_json)
                 json_text(&to->json, key, text);
         else
-                printf("%-18s %s\n", key, text);
+                printf("%-22s %s\n", key, text);
 }
 
 void show_number(struct showing *to, const char *key, uint64_t number)
@@ -21,7 +21,7 @@ void show_number(struct showing *to, const char *key, uint64_t number)
         if (to->as_json)
                 json_number(&to->json, key, number);
         else
-                printf("%-18s %" PRIu64 "\n", key, number);
+                printf("%-22s %" PRIu64 "\n", key, number);
 }
 
 void show_bool(struct showing *to, const char *key, bool is)
@@ -29,7 +29,7 @@ void show_bool(struct showing *to, const char *key, bool is)
         if (to->as_json)
                 json_bool(&to->json, key, is);
         else
-                printf("%-18s %s\n", key, is ? "yes" : "no");
+                printf("%-22s %s\n", key, is ? "yes" : "no");
 }
 
 void show_bits(struct showing *to, const char *key, uint64_t bits)

@@ -65,22 +65,41 @@ START_TEST(it_shows_the_config_in_force)
 
         CTL(&rig, &said, "show", "block");
         ctl_expect(&said, 0);
-        snprintf(line, sizeof(line), "path               %s\n", rig.disk);
+        snprintf(line, sizeof(line), "path                   %s\n", rig.disk);
         ctl_expect_text(&said, line);
-        snprintf(line, sizeof(line), "socket             %s\n", rig.socket);
+        snprintf(line, sizeof(line), "socket                 %s\n", rig.socket);
         ctl_expect_text(&said, line);
-        ctl_expect_text(&said, "vm                 the \"first\"\n");
-        ctl_expect_text(&said, "serial             A1\n");
-        ctl_expect_text(&said, "threads            2\n");
-        ctl_expect_text(&said, "cpu_affinity       0\n");
-        ctl_expect_text(&said, "allow_user         0 12345\n");
-        ctl_expect_text(&said, "read_only          yes\n");
-        ctl_expect_text(&said, "capacity           16777216\n");
-        ctl_expect_text(&said, "may_be_missing     landlock\n");
+        ctl_expect_text(&said, "vm                     the \"first\"\n");
+        ctl_expect_text(&said, "serial                 A1\n");
+        ctl_expect_text(&said, "threads                2\n");
+        ctl_expect_text(&said, "cpu_affinity           0\n");
+        ctl_expect_text(&said, "allow_user             0 12345\n");
+        ctl_expect_text(&said, "read_only              yes\n");
+        ctl_expect_text(&said, "capacity               16777216\n");
+        ctl_expect_text(&said, "may_be_missing         landlock\n");
         CTL(&rig, &said, "show", "--json", "block");
         ctl_expect(&said, 0);
         ctl_expect_json(&said);
         ctl_expect_text(&said, "\"vm\":\"the \\\"first\\\"\"");
+}
+END_TEST
+
+START_TEST(it_shows_the_limits_in_force)
+{
+        RIG_WITH(rig, .set = { "limits.memoryregions=77", "limits.memory=3G", "limits.holdms=1234",
+                               "limits.loglinespersecond=3", "limits.replyms=0" });
+        struct ctl_said said;
+
+        CTL(&rig, &said, "show", "block");
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, "memory_regions         77\n");
+        ctl_expect_text(&said, "memory                 3221225472\n");
+        ctl_expect_text(&said, "hold_ms                1234\n");
+        ctl_expect_text(&said, "log_lines_per_second   3\n");
+        ctl_expect_text(&said, "reply_ms               0\n");
+        CTL(&rig, &said, "show", "--json", "block");
+        ctl_expect_json(&said);
+        ctl_expect_text(&said, "\"limits\":{\"setup_ms\":");
 }
 END_TEST
 
@@ -278,6 +297,7 @@ int main(void)
         tcase_set_timeout(inspect, 60);
         tcase_add_loop_test(all, it_lists_idle_and_serving, 0, ARRAY_SIZE(engines));
         tcase_add_test(all, it_shows_the_config_in_force);
+        tcase_add_test(all, it_shows_the_limits_in_force);
         tcase_add_test(all, two_devices_are_two_lines);
         tcase_add_test(all, who_is_down_is_listed);
         tcase_add_test(all, mistakes_have_their_statuses);

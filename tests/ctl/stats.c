@@ -149,7 +149,7 @@ START_TEST(latencies_are_those_of_the_requests)
         ck_assert_uint_ge(fact(&said, "read_us_p99"), fact(&said, "read_us_p50"));
         ck_assert_uint_ge(fact(&said, "read_us_p99.9"), fact(&said, "read_us_p99"));
         ck_assert_uint_le(fact(&said, "read_us_p99.9"), stats_bucket_end(stats_bucket_of((uint64_t) longest)) / 1000);
-        ctl_expect_text(&said, "write_us_p99       -\n");
+        ctl_expect_text(&said, "write_us_p99           -\n");
         CTL(&rig, &said, "--json", "stats", "block");
         ctl_expect(&said, 0);
         ctl_expect_json(&said);

@@ -53,8 +53,8 @@ START_TEST(nonsense_is_a_claim)
         CTL(&rig, &said, "stats", "a");
         ctl_expect(&said, 0);
         if (words[_i] == UINT64_MAX) { /* of two loops */
-                ctl_expect_text(&said, "reads              18446744073709551615\n");
-                ctl_expect_text(&said, "read_us_p99.9      1.0\n"); /* all that can be counted is in the first bucket */
+                ctl_expect_text(&said, "reads                  18446744073709551615\n");
+                ctl_expect_text(&said, "read_us_p99.9          1.0\n"); /* all that can be counted is in the first bucket */
         }
         attacker_close(&a);
         drv_blk_done(&blk);

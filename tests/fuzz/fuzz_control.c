@@ -1,21 +1,26 @@
 /*
  * The input is whoever asks the broker at its control socket: each record a packet, whose answer must be one that
- * vhostctl's own check takes, with every text ended and every number of bytes within its field.
+ * vhostctl's own check takes, with every text ended and every number of bytes within its field. Then it is a broker:
+ * the same records are answers to vhostctl, whose own questions they meet in any order.
  *
  * A record: type, how (bit 0: as long as its type says), length, body.
  */
+#include "brokers.h"
 #include "control_answers.h"
 #include "device.h"
 #include "down.h"
 #include "host.h"
 #include "statistics.h"
+#include "stats_sum.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { DEVICES = 2, PATH_BYTES = 4000 };
+enum { DEVICES = 2, PATH_BYTES = 4000, ANSWERS = 16 };
 
 static void check_device(const struct control_device *said)
 {
@@ -49,6 +54,67 @@ static size_t ask(const struct host *host, const uint8_t *data, size_t size)
         return 3 + given;
 }
 
+/* Puts the records into the socket, as answers to the questions 1, 2, ... */
+static void put_answers(int to, const uint8_t *data, size_t size)
+{
+        for (uint32_t sequence = 1; size > 3 && sequence < ANSWERS; sequence++) {
+                size_t n = data[1] & 1 && data[0] < CONTROL_TYPES ? control_length_of(data[0]) : data[2];
+                size_t given = n < size - 3 ? n : size - 3;
+                uint8_t body[PACKET_BODY_MAX] = { 0 };
+
+                memcpy(body, data + 3, given);
+                if (packet_send(to, data[0], data[1] & 2 ? 0 : sequence, body, n, NULL, 0) < 0)
+                        return;
+                data += 3 + given;
+                size -= 3 + given;
+        }
+}
+
+static void check_stats(const struct stats_page *page)
+{
+        struct stats_page sum = *page;
+
+        stats_sum(&sum, page);
+        for (unsigned i = 0; i < STATS_TIMED; i++)
+                if (stats_count(sum.latency[i]) < stats_count(page->latency[i]) ||
+                    stats_quantile(sum.latency[i], 500) > stats_quantile(sum.latency[i], 999))
+                        abort();
+}
+
+/* Every question of vhostctl's until there is no answer left. */
+static void be_asked(const uint8_t *data, size_t size)
+{
+        struct broker broker = { 0 };
+        struct brokers brokers = { .broker = &broker, .n = 1 };
+        struct known_device device = { .broker = &broker };
+        struct control_allowed allowed;
+        struct control_limits limits;
+        struct stats_page page;
+        char text[BROKERS_TEXT_MOST];
+        int pair[2];
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+                abort();
+        broker.socket.num = pair[0];
+        put_answers(pair[1], data, size);
+        shutdown(pair[1], SHUT_WR);
+        while (brokers.sequence < ANSWERS) {
+                if (brokers_refresh(&brokers, &device) == 0)
+                        check_device(&device.said);
+                if (brokers_allowed(&brokers, &device, &allowed) == 0 &&
+                    (allowed.users > CONTROL_ALLOWED || allowed.groups > CONTROL_ALLOWED))
+                        abort();
+                if (brokers_text(&brokers, &device, CONTROL_PATH, text, sizeof(text)) == 0 &&
+                    !memchr(text, 0, sizeof(text)))
+                        abort();
+                brokers_limits(&brokers, &device, &limits);
+                if (brokers_stats(&brokers, &device, 0, &page) == 0)
+                        check_stats(&page);
+        }
+        fd_close(&broker.socket);
+        close(pair[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         char path[PATH_BYTES + 1];
@@ -68,6 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         abort();
                 serving_init(&device[i].serving, &host, &device[i].log, NULL, NULL);
         }
+        be_asked(data, size);
         while (size > 3) {
                 size_t used = ask(&host, data, size);
 
