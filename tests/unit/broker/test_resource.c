@@ -254,6 +254,38 @@ START_TEST(unwritable)
 }
 END_TEST
 
+/* Where an ordinary user may open it, that is his; else the device is refused, and says what it needs and why. */
+START_TEST(postcopy_that_the_kernel_refuses)
+{
+        static const char path[] = "/dev/userfaultfd";
+        bool root = geteuid() == 0;
+        struct resource resource;
+        char wanted[160];
+        int r, may;
+
+        config.postcopy = true;
+        config.where[CONFIG_POSTCOPY] = strdup("d.conf:7");
+        make_disk(4096);
+        ck_assert_int_eq(chmod("disk", 0666), 0);
+        ck_assert_int_eq(chmod(".", 0755), 0);
+        if (root)
+                ck_assert_int_eq(seteuid(65534), 0);
+        may = faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 ? -errno : 0;
+        r = resource_open(&config, &scratch.log, &resource);
+        if (root)
+                ck_assert_int_eq(seteuid(0), 0);
+        ck_assert_int_eq(r, may);
+        if (r == 0) {
+                ck_assert(fd_has(&resource.userfault));
+                resource_done(&resource);
+                return;
+        }
+        snprintf(wanted, sizeof(wanted), "d.conf:7: %s: Postcopy=yes needs to open it: %s%s\n", path, log_errno(may),
+                 may == -ENOENT ? " (Linux 6.1 and later have it)" : "");
+        ck_assert_str_eq(scratch.lines, wanted);
+}
+END_TEST
+
 /* --- locks ----------------------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -369,6 +401,7 @@ int main(void)
         tcase_add_test(all, refused);
         tcase_add_test(all, place_is_told);
         tcase_add_test(all, unwritable);
+        tcase_add_test(all, postcopy_that_the_kernel_refuses);
         tcase_add_loop_test(all, pair, 0, (int) ARRAY_SIZE(pairs));
         tcase_add_test(all, lock_ends_with_last_duplicate);
         tcase_add_test(all, refusal_leaves_nothing);
