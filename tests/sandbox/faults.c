@@ -84,11 +84,11 @@ static void judge(struct faults *faults, const struct seccomp_notif *call, int l
         bool hangs = false;
 
         pthread_mutex_lock(&faults->lock);
-        if (is_like(faults, call) && faults->skipped++ == faults->fault->skip) {
+        if (is_like(faults, call) && faults->skipped++ >= faults->fault->skip) {
                 hangs = faults->fault->error == FAULT_HANG;
                 answer.flags = 0;
                 answer.error = -faults->fault->error;
-                faults->fault = NULL;
+                faults->fault = faults->fault->always ? faults->fault : NULL;
                 faults->met = true;
                 eventfd_write(faults->met_event.num, 1);
         }

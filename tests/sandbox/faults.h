@@ -14,7 +14,7 @@ enum { FAULT_PRETEND = 0, FAULT_HANG = -1 };
 
 enum fault_in { FAULT_ANYWHERE, FAULT_BROKER, FAULT_STAGE, FAULT_SESSION, FAULT_WORKER }; /* STAGE: until exec */
 
-/* The next call that is like this fails, once. */
+/* The next call that is like this fails, once, or each one. */
 struct fault {
         enum fault_in in;
         const char *call;
@@ -25,6 +25,7 @@ struct fault {
         } argument[6];
         const char *text; /* that the string in argument 1 ends in; NULL: whatever it is */
         unsigned skip;    /* so many of them are left alone first */
+        bool always;      /* and all behind them fail */
 };
 
 struct faults;
