@@ -109,6 +109,7 @@ if [ -z "$quick" ]; then
         if [ -x tests/fuzz/run.sh ]; then
                 step "fuzz"
                 attempt "fuzz each target for $fuzz_seconds s" tests/fuzz/run.sh "$fuzz_seconds" || true
+                attempt "devices' answers hold nothing stale" tests/fuzz/run.sh --memory 5 || true
         fi
 fi
 

@@ -18,7 +18,7 @@ void dirty_log_init(struct dirty_log *log)
 
 static int area_check(const struct ipc_dirty_log *what, int fd)
 {
-        struct stat file;
+        struct stat file = { 0 };
         uint64_t end;
 
         if (what->size == 0 || what->offset % 8 || __builtin_add_overflow(what->offset, what->size, &end))

@@ -70,7 +70,7 @@ static int region_check(const struct guest_mem *mem, uint32_t slot, const struct
 /* Not the C library's fstat: that one is another system call in each of its versions. */
 static int file_check(int fd, const struct ipc_region *what, struct stat *ret_file)
 {
-        struct stat file;
+        struct stat file = { 0 };
 
         if (syscall(SYS_fstat, fd, &file) < 0)
                 return -errno;

@@ -31,7 +31,7 @@ static uint64_t bytes_used(const struct ipc_inflight *what)
 
 static int area_check(const struct ipc_inflight *what, int fd)
 {
-        struct stat file;
+        struct stat file = { 0 };
         uint64_t end;
 
         if (what->queues == 0 || what->queues > VU_VRING_INDEX_MASK + 1 || what->queue_size == 0 ||

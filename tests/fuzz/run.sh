@@ -2,6 +2,7 @@
 # Builds the libFuzzer targets and runs each for a while, two at a time.
 #
 #   run.sh [SECONDS] [BUILD-DIRECTORY] [TARGET...]     60 seconds; all targets
+#   run.sh --memory [SECONDS] [BUILD-DIRECTORY] [TARGET...]     with the memory sanitizer, those in which a device answers
 #   run.sh --keep [BUILD-DIRECTORY] [TARGET...]        makes the corpora of the tree anew: the fewest inputs that reach
 #                                                      all code that those of the tree and of BUILD-DIRECTORY reach
 #
@@ -9,15 +10,22 @@
 # A crash leaves its input there and fails. For a night: run.sh 3600.
 set -eu
 
-keep=
+keep='' kind=address,undefined suffix=''
 case ${1:-} in
---keep) keep=yes seconds=0; shift ;;
-*) seconds=${1:-60}; [ $# -eq 0 ] || shift ;;
+--keep) keep=yes; shift ;;
+--memory) kind=memory suffix=-memory; shift ;;
 esac
+if [ -n "$keep" ]; then
+        seconds=0
+else
+        seconds=${1:-60}
+        [ $# -eq 0 ] || shift
+fi
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 source=$(CDPATH='' cd -- "$here/../.." && pwd)
-build=${1:-$source/build-fuzz}
+build=${1:-$source/build-fuzz$suffix}
 [ $# -eq 0 ] || shift
+[ $# -gt 0 ] || [ $kind != memory ] || set -- fuzz_blk fuzz_rng fuzz_ring_split fuzz_ring_packed
 targets=${*:-$(sed -n "s/^    '\(fuzz_[a-z_]*\)':.*/\1/p" "$here/meson.build")}
 results=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$results"' EXIT
@@ -51,7 +59,7 @@ minimize() { # TARGET
 }
 
 [ -e "$build/build.ninja" ] || CC=clang quietly meson setup "$build" "$source" -Dfuzz=enabled -Dman=disabled \
-        -Db_sanitize=address,undefined -Db_lundef=false
+        -Db_sanitize=$kind -Db_lundef=false
 # shellcheck disable=SC2046
 quietly ninja -C "$build" $(for t in $targets; do echo "tests/fuzz/$t"; done)
 
