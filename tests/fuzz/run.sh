@@ -2,7 +2,7 @@
 # Builds the libFuzzer targets and runs each for a while, two at a time.
 #
 #   run.sh [SECONDS] [BUILD-DIRECTORY] [TARGET...]     60 seconds; all targets
-#   run.sh --memory [SECONDS] [BUILD-DIRECTORY] [TARGET...]     with the memory sanitizer, those in which a device answers
+#   run.sh --memory [SECONDS] [BUILD-DIRECTORY] [TARGET...]     with the memory sanitizer; those where a device answers
 #   run.sh --keep [BUILD-DIRECTORY] [TARGET...]        makes the corpora of the tree anew: the fewest inputs that reach
 #                                                      all code that those of the tree and of BUILD-DIRECTORY reach
 #
