@@ -1,0 +1,78 @@
+/*
+ * How long the broker holds privilege, with one device and with a hundred: from its start until the kernel says that it
+ * has no capability any more.
+ */
+#include "proc_view.h"
+#include "rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST_MS = 1000 };
+
+static const unsigned devices[] = { 1, 100 };
+
+static void write_configs(const char *conf, const char *dir, unsigned n)
+{
+        char path[200];
+
+        ck_assert_int_eq(mkdir(conf, 0755), 0);
+        for (unsigned i = 0; i < n; i++) {
+                FILE *file;
+
+                snprintf(path, sizeof(path), "%s/d%u.conf", conf, i);
+                file = fopen(path, "we");
+                ck_assert(file != NULL);
+                fprintf(file, "[Device]\nType=rng\nSocket=%s/%u\n", dir, i);
+                ck_assert_int_eq(fclose(file), 0);
+        }
+}
+
+START_TEST(is_given_away_at_once)
+{
+        const struct timespec tick = { .tv_nsec = 1000000 }; /* a process that drops its capabilities causes no event */
+        char dir[100], conf[120];
+        char *argv[] = { getenv("VHOST_BROKER"), "--config", conf, NULL };
+        long long from, deadline = fe_deadline(FE_TIMEOUT_MS), took;
+        struct prog prog;
+        int status = 0, ms;
+
+        snprintf(dir, sizeof(dir), "%s/%u", getenv("RIG_DIR"), devices[_i]);
+        ck_assert_int_eq(mkdir(dir, 0755), 0);
+        snprintf(conf, sizeof(conf), "%s/conf", dir);
+        write_configs(conf, dir, devices[_i]);
+        from = fe_now_ns();
+        OK(prog_start(argv, &prog));
+        while (proc_status_hex(prog.pid, "CapPrm") || proc_status_hex(prog.pid, "CapEff")) {
+                ck_assert(fe_left_ms(deadline));
+                nanosleep(&tick, NULL);
+        }
+        took = (fe_now_ns() - from) / 1000000;
+        printf("%u devices: no capability after %lld ms\n", devices[_i], took);
+        ck_assert_int_lt(took, MOST_MS);
+        OK(prog_ready(&prog, RIG_START_MS));
+        ck_assert_uint_eq(proc_status_hex(prog.pid, "CapBnd"), 0);
+        ck_assert_uint_ne(proc_status_number(prog.pid, "Uid"), 0);
+        OK(prog_stop(&prog, RIG_STOP_MS, &status, &ms));
+        ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *suite = suite_create("privilege");
+        TCase *all = tcase_create("all");
+
+        if (geteuid() != 0) {
+                puts("skipped: only root has privilege to give away");
+                return 77;
+        }
+        tcase_set_timeout(all, 60);
+        tcase_add_loop_test(all, is_given_away_at_once, 0, sizeof(devices) / sizeof(devices[0]));
+        suite_add_tcase(suite, all);
+        return rig_main(suite);
+}
