@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { TIMES = 9, PATIENCE_MS = 5000 };
+enum { TIMES = 5, PATIENCE_MS = 5000 };
 
 /* Where it can hang: before the first child is born, while it is confined, and last of all. */
 static const struct fault hangs[] = {
