@@ -117,9 +117,9 @@ static int on_give_up(sd_event_source *source, uint64_t usec, void *context)
         for (unsigned i = 0; i < host->n_devices; i++)
                 if (host->device[i].serving.state != SERVING_FREE)
                         log_warning(&host->device[i].log.log, "%s: left",
-                                    serving_has_children(&host->device[i].serving)
-                                            ? "its session does not end, something blocks it"
-                                            : "its disk has not ended all I/O");
+                                    host->device[i].serving.state == SERVING_DRAINING
+                                            ? "its disk has not ended all I/O"
+                                            : "its session does not end, something blocks it");
         return sd_event_exit(host->event, 0);
 }
 

@@ -214,6 +214,8 @@ int serving_on_pidfd(sd_event_source *source, int fd, uint32_t events, void *con
                 log_end(serving, which, &info);
         serving->child[which].source = sd_event_source_disable_unref(source);
         fd_close(&serving->child[which].pidfd);
+        if (serving->state == SERVING_STARTING)
+                return 0; /* the other one is not known yet: serving_end_start() is to come */
         slots_give_back(&serving->host->slots, serving->child[which].slot);
         on_child_end(serving, which);
         return 0;

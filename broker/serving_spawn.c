@@ -22,7 +22,24 @@ rlim_t serving_worker_fsize(const struct resource *resource)
         return fd_has(&resource->disk) && !resource->bytes ? RLIM_INFINITY : resource->bytes;
 }
 
-/* Whatever was born is killed, and reaped like all others. */
+static int on_again(sd_event_source *source, uint64_t usec, void *context);
+
+/*
+ * Whatever was born is killed, and reaped like all others. Who is born while we do so says it before he goes on: only
+ * the pipe's end means that there is nobody else.
+ */
+static void end(struct serving *serving)
+{
+        struct spawning *spawning = &serving->spawning;
+        bool all = !fd_has(&spawning->report) || spawn_hear(spawning);
+
+        spawn_kill(spawning);
+        if (all)
+                adopt(serving);
+        else
+                serving_timer(serving, AGAIN_US, on_again);
+}
+
 static void give_up(struct serving *serving, int error)
 {
         const struct spawning *spawning = &serving->spawning;
@@ -37,7 +54,7 @@ static void give_up(struct serving *serving, int error)
         else
                 log_error(log, "session %u: not started: %s%s", serving->id,
                           error == -ETIMEDOUT ? "confining it hangs: " : "", log_errno(error));
-        adopt(serving);
+        end(serving);
 }
 
 void serving_cancel_start(struct serving *serving)
@@ -49,7 +66,7 @@ static int on_again(sd_event_source *source, uint64_t usec, void *context)
 {
         (void) source;
         (void) usec;
-        adopt(context);
+        end(context);
         return 0;
 }
 
@@ -103,8 +120,6 @@ static void adopt(struct serving *serving)
         serving->spawn_source = sd_event_source_disable_unref(serving->spawn_source);
         serving->timer = sd_event_source_disable_unref(serving->timer);
         fd_close(&serving->spawning.report);
-        if (serving->error < 0)
-                spawn_kill(&serving->spawning);
         r = adopt_all(serving);
         for (unsigned i = 0; r == 0 && !serving->error && i < SERVING_CHILDREN; i++)
                 if (!fd_has(&serving->child[i].pidfd))
@@ -126,9 +141,11 @@ static int on_word(sd_event_source *source, int fd, uint32_t events, void *conte
         (void) source;
         (void) fd;
         (void) events;
-        if (!spawn_hear(&serving->spawning))
+        if (serving->error < 0)
+                end(serving);
+        else if (!spawn_hear(&serving->spawning))
                 return 0;
-        if (serving->spawning.error < 0)
+        else if (serving->spawning.error < 0)
                 give_up(serving, serving->spawning.error);
         else
                 adopt(serving);
