@@ -24,7 +24,7 @@ struct faults {
         pthread_mutex_t lock; /* for what follows */
         const struct fault *fault; /* NULL: none is armed, or it was met */
         pid_t broker;
-        unsigned skipped;
+        unsigned seen; /* that were like it */
         bool met;
 };
 
@@ -84,11 +84,12 @@ static void judge(struct faults *faults, const struct seccomp_notif *call, int l
         bool hangs = false;
 
         pthread_mutex_lock(&faults->lock);
-        if (is_like(faults, call) && faults->skipped++ >= faults->fault->skip) {
+        if (is_like(faults, call) && faults->seen++ >= faults->fault->skip) {
                 hangs = faults->fault->error == FAULT_HANG;
                 answer.flags = 0;
                 answer.error = -faults->fault->error;
-                faults->fault = faults->fault->always ? faults->fault : NULL;
+                if (!faults->fault->always && faults->seen > faults->fault->skip + faults->fault->more)
+                        faults->fault = NULL;
                 faults->met = true;
                 eventfd_write(faults->met_event.num, 1);
         }
@@ -185,7 +186,7 @@ void faults_arm(struct faults *faults, const struct fault *fault, pid_t broker)
         eventfd_read(faults->met_event.num, &old);
         faults->fault = fault;
         faults->broker = broker;
-        faults->skipped = 0;
+        faults->seen = 0;
         faults->met = false;
         pthread_mutex_unlock(&faults->lock);
 }

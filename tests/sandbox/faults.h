@@ -25,7 +25,8 @@ struct fault {
         } argument[6];
         const char *text; /* that the string in argument 1 ends in; NULL: whatever it is */
         unsigned skip;    /* so many of them are left alone first */
-        bool always;      /* and all behind them fail */
+        unsigned more;    /* and so many behind it fail as well */
+        bool always;      /* or all */
 };
 
 struct faults;

@@ -7,8 +7,10 @@
 
 #include "array.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TIMES = 5, PATIENCE_MS = 5000 };
@@ -121,6 +123,47 @@ START_TEST(others_end_meanwhile)
 }
 END_TEST
 
+/* Has it a child that it has not reaped? Zombies are among these. */
+static bool has_children(pid_t pid)
+{
+        char path[64];
+        FILE *list;
+        bool has;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
+        list = fopen(path, "re");
+        ck_assert(list != NULL);
+        has = fgetc(list) != EOF;
+        fclose(list);
+        return has;
+}
+
+/*
+ * A broker that gets no descriptor for a child cannot tell how it ends: it kills both and asks again until it can. The
+ * worker, of which it knew, ends meanwhile.
+ */
+START_TEST(child_without_pidfd)
+{
+        static const struct fault none_left = { FAULT_BROKER, "pidfd_open", EMFILE, .skip = 1, .more = 3 };
+        struct faults *faults = faults_new("pidfd_open");
+        struct rig rig = rig_start((struct rig_options){ .neighbour = true });
+        struct fe_conn conn;
+
+        faults_arm(faults, &none_left, rig.prog.pid);
+        OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
+        OK(fe_gone(&conn));
+        OK(prog_log_wait(&rig.prog, 0, "not started: EMFILE", FE_TIMEOUT_MS));
+        for (long long deadline = fe_deadline(FE_TIMEOUT_MS); has_children(rig.prog.pid);) {
+                ck_assert_msg(fe_left_ms(deadline) > 0, "a child was not reaped");
+                nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); /* no event tells of a grandchild */
+        }
+        fe_close(&conn);
+        rig_check_alive(&rig);
+        rig_stop(&rig);
+        faults_free(faults);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("hanging");
@@ -133,6 +176,7 @@ int main(void)
         tcase_set_timeout(all, 60);
         tcase_add_loop_test(all, others_begin_meanwhile, 0, ARRAY_SIZE(hangs));
         tcase_add_test(all, others_end_meanwhile);
+        tcase_add_test(all, child_without_pidfd);
         suite_add_tcase(suite, all);
         return rig_main(suite);
 }
