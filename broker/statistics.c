@@ -3,8 +3,9 @@
  */
 #include "statistics.h"
 
+#include "sealed.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,13 +13,7 @@
 /* A worker that could shrink it would end the broker by SIGBUS; that it punches holes only makes zeroes. */
 int statistics_make(unsigned threads, struct fd *ret_file)
 {
-        AUTO_FD file = { memfd_create("statistics", MFD_CLOEXEC | MFD_ALLOW_SEALING) };
-
-        if (!fd_has(&file) || ftruncate(file.num, (off_t) threads * STATS_PAGE) < 0 ||
-            fcntl(file.num, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-                return -errno;
-        *ret_file = fd_take(&file);
-        return 0;
+        return sealed_new("statistics", (uint64_t) threads * STATS_PAGE, ret_file);
 }
 
 /* To map what was never written would take a page for it. */

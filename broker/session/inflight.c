@@ -6,30 +6,18 @@
 #include "inflight.h"
 
 #include "handlers.h"
+#include "sealed.h"
 #include "session.h"
 #include "virtio.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { VB_MFD_NOEXEC_SEAL = 0x0008 }; /* newer than the C library's headers */
-
 int inflight_new(uint64_t size, struct fd *ret_fd)
 {
-        const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-        AUTO_FD fd = { memfd_create("inflight", flags | VB_MFD_NOEXEC_SEAL) };
-
-        if (!fd_has(&fd) && errno == EINVAL)
-                fd.num = memfd_create("inflight", flags);
-        if (!fd_has(&fd) || ftruncate(fd.num, (off_t) size) < 0 ||
-            fcntl(fd.num, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-                return -errno;
-        *ret_fd = fd_take(&fd);
-        return 0;
+        return sealed_new("inflight", size, ret_fd);
 }
 
 static bool has_packed(uint64_t features)

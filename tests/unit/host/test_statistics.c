@@ -12,14 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOPS = 3 };
+enum { LOOPS = 3, NOEXEC_SEAL = 0x0008, SEAL_EXEC = 0x0020 /* newer than the C library's headers */ };
 
-START_TEST(nobody_resizes_the_file)
+START_TEST(nobody_resizes_or_executes_the_file)
 {
-        AUTO_FD file = FD_NONE;
+        AUTO_FD file = FD_NONE, other = { memfd_create("other", MFD_CLOEXEC | NOEXEC_SEAL) };
+        const int exec = fd_has(&other) ? SEAL_EXEC : 0; /* the kernel's age */
 
         ck_assert_int_eq(statistics_make(LOOPS, &file), 0);
-        ck_assert_int_eq(fcntl(file.num, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+        ck_assert_int_eq(fcntl(file.num, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | exec);
+        ck_assert_int_eq(fchmod(file.num, 0700), exec ? -1 : 0);
         ck_assert_int_eq(ftruncate(file.num, 0), -1);
         ck_assert_int_eq(errno, EPERM);
         ck_assert_int_eq(ftruncate(file.num, (LOOPS + 1) * STATS_PAGE), -1);
@@ -128,7 +130,7 @@ int main(void)
         SRunner *runner;
         int failed;
 
-        tcase_add_test(all, nobody_resizes_the_file);
+        tcase_add_test(all, nobody_resizes_or_executes_the_file);
         tcase_add_test(all, pages_are_read_as_they_are);
         tcase_add_test(all, buckets_cover_all_times);
         tcase_add_test(all, quantiles_are_exact_to_a_bucket);
