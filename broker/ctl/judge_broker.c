@@ -7,9 +7,6 @@
 #include "ipc.h"
 #include "log.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,60 +61,36 @@ static bool is_anonymous(const char *target)
         return strncmp(target, "pidfd:", 6) == 0;
 }
 
-static void hold(struct holdings *to, const struct stat *st, const char *target)
+static void hold(void *context, const char *name, const char *target, const struct stat *file)
 {
-        const char *name = strrchr(target, '/');
+        struct holdings *to = context;
+        const char *last = strrchr(target, '/');
 
+        if (atoi(name) <= STDERR_FILENO)
+                return;
         to->all++;
-        if (S_ISSOCK(st->st_mode) || S_ISFIFO(st->st_mode) || is_anonymous(target) ||
-            (S_ISCHR(st->st_mode) && (strcmp(target, "/dev/null") == 0 || strcmp(target, "/dev/userfaultfd") == 0)))
+        if (S_ISSOCK(file->st_mode) || S_ISFIFO(file->st_mode) || is_anonymous(target) ||
+            (S_ISCHR(file->st_mode) && (strcmp(target, "/dev/null") == 0 || strcmp(target, "/dev/userfaultfd") == 0)))
                 return;
         if (strncmp(target, "user:[", 6) == 0) {
                 to->namespaces++;
         } else if (strncmp(target, "/memfd:statistics", 17) == 0) {
                 to->statistics++;
-        } else if (name && strcmp(name, "/cgroup.procs") == 0) {
+        } else if (last && strcmp(last, "/cgroup.procs") == 0) {
                 to->groups++;
-        } else if ((S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)) && strncmp(target, "/memfd:", 7) != 0) {
+        } else if ((S_ISREG(file->st_mode) || S_ISBLK(file->st_mode)) && strncmp(target, "/memfd:", 7) != 0) {
                 to->files++;
         } else if (to->other++ == 0) {
                 snprintf(to->example, sizeof(to->example), "%.100s", target);
         }
 }
 
-static int read_holdings(const struct subject *s, struct holdings *ret)
-{
-        struct fd dir = { openat(s->process.dir.num, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-        DIR *fds = fd_has(&dir) ? fdopendir(dir.num) : NULL;
-        struct dirent *entry;
-
-        *ret = (struct holdings){ 0 };
-        if (!fds) {
-                int r = -errno;
-
-                fd_close(&dir);
-                return r;
-        }
-        while ((entry = readdir(fds))) {
-                char target[256];
-                struct stat st;
-                ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
-
-                if (n < 0 || atoi(entry->d_name) < 3 || fstatat(dirfd(fds), entry->d_name, &st, 0) < 0)
-                        continue;
-                target[n] = '\0';
-                hold(ret, &st, target);
-        }
-        closedir(fds);
-        return 0;
-}
-
 /* Of files: the two programs it starts, the lock of its range of ids, and a disk for each device that has one. */
 static void judge_holdings(struct inspection *in, const struct subject *s)
 {
         unsigned devices = 0, files = 3;
-        struct holdings has;
-        int r = read_holdings(s, &has);
+        struct holdings has = { 0 };
+        int r = process_descriptors(&s->process, hold, &has);
 
         for (size_t i = 0; i < in->brokers->n_devices; i++) {
                 const struct known_device *device = &in->brokers->device[i];
@@ -130,8 +103,8 @@ static void judge_holdings(struct inspection *in, const struct subject *s)
         if (r < 0)
                 report_line(&in->report, REPORT_SHORT, "descriptors", "not readable: %s", log_errno(r));
         else if (has.other)
-                report_line(&in->report, REPORT_SHORT, "descriptors", "%u of a kind that it has no use for: %s", has.other,
-                            has.example);
+                report_line(&in->report, REPORT_SHORT, "descriptors", "%u of a kind that it has no use for: %s",
+                            has.other, has.example);
         else if (has.files > files)
                 report_line(&in->report, REPORT_SHORT, "descriptors", "%u files; programs, lock and disks are %u",
                             has.files, files);

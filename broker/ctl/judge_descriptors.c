@@ -6,8 +6,6 @@
 #include "ipc.h"
 #include "log.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,21 +15,22 @@
 
 enum kind { SOCKET, PIPE, EVENTFD, EPOLL, RING, USERFAULT, MEMORY, DISK, OTHER, KINDS };
 
-static const char *const kind_names[KINDS] = { "sockets", "pipes",  "eventfds", "epolls",
-                                               "rings",   "userfaultfds", "memory", "disks", "of other kinds" };
-
-struct descriptors {
-        unsigned n[KINDS];
-        char other[128];     /* the first of OTHER */
-        unsigned other_disk; /* regular files or block devices that are not the device's disk */
-        unsigned writable_disk;
-};
+static const char *const kind_names[KINDS] = { "sockets",      "pipes",  "eventfds", "epolls",        "rings",
+                                               "userfaultfds", "memory", "disks",    "of other kinds" };
 
 /* The device's own disk, as the broker saw it. */
 struct disk {
         bool known;
         dev_t dev;
         ino_t ino;
+};
+
+struct descriptors {
+        const struct subject *of, *broker;
+        struct disk disk;
+        unsigned n[KINDS];
+        char other[128]; /* the first of OTHER */
+        unsigned writable_disk;
 };
 
 static struct disk disk_of(struct inspection *in, const struct subject *s)
@@ -49,23 +48,27 @@ static struct disk disk_of(struct inspection *in, const struct subject *s)
         return (struct disk){ true, st.st_dev, st.st_ino };
 }
 
+struct search {
+        const struct stat *wanted;
+        bool found;
+};
+
+static void compare(void *context, const char *name, const char *target, const struct stat *file)
+{
+        struct search *search = context;
+
+        (void) name;
+        (void) target;
+        search->found |= file->st_dev == search->wanted->st_dev && file->st_ino == search->wanted->st_ino;
+}
+
 /* Is it open in the broker, and so no stranger's? */
 static bool broker_has(const struct subject *broker, const struct stat *file)
 {
-        struct fd dir = { openat(broker->process.dir.num, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-        DIR *fds = fd_has(&dir) ? fdopendir(dir.num) : NULL;
-        struct dirent *entry;
-        struct stat st;
-        bool found = false;
+        struct search search = { file, false };
 
-        while (fds && !found && (entry = readdir(fds)))
-                found = fstatat(dirfd(fds), entry->d_name, &st, 0) == 0 && st.st_dev == file->st_dev &&
-                        st.st_ino == file->st_ino;
-        if (fds)
-                closedir(fds);
-        else
-                fd_close(&dir);
-        return found;
+        process_descriptors(&broker->process, compare, &search);
+        return search.found;
 }
 
 static bool is_writable(const struct subject *s, const char *name)
@@ -91,7 +94,8 @@ static enum kind kind_of_file(const struct subject *s, const struct subject *bro
 
         if (worker && strncmp(target, "/memfd:", 7) != 0)
                 return disk->known ? st->st_dev == disk->dev && st->st_ino == disk->ino ? DISK : OTHER
-                                   : broker && broker_has(broker, st) ? DISK : OTHER;
+                       : broker && broker_has(broker, st) ? DISK
+                                                          : OTHER;
         if (broker && broker_has(broker, st))
                 return OTHER;
         return S_ISREG(st->st_mode) ? MEMORY : OTHER;
@@ -117,38 +121,21 @@ static enum kind kind_of(const struct subject *s, const struct subject *broker, 
         return OTHER;
 }
 
+static void count(void *context, const char *name, const char *target, const struct stat *file)
+{
+        struct descriptors *to = context;
+        enum kind kind = kind_of(to->of, to->broker, &to->disk, file, target);
+
+        if (kind == OTHER && to->n[OTHER] == 0)
+                snprintf(to->other, sizeof(to->other), "%.20s is %.100s", name, target);
+        to->n[kind]++;
+        to->writable_disk += kind == DISK && is_writable(to->of, name);
+}
+
 static int read_descriptors(struct inspection *in, const struct subject *s, struct descriptors *ret)
 {
-        const struct subject *broker = broker_of(in, s);
-        const struct disk disk = disk_of(in, s);
-        struct fd dir = { openat(s->process.dir.num, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-        DIR *fds = fd_has(&dir) ? fdopendir(dir.num) : NULL;
-        struct dirent *entry;
-
-        *ret = (struct descriptors){ 0 };
-        if (!fds) {
-                int r = -errno;
-
-                fd_close(&dir);
-                return r;
-        }
-        while ((entry = readdir(fds))) {
-                char target[256];
-                struct stat st;
-                ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
-                enum kind kind;
-
-                if (n < 0 || fstatat(dirfd(fds), entry->d_name, &st, 0) < 0)
-                        continue; /* "." and "..", or closed meanwhile */
-                target[n] = '\0';
-                kind = kind_of(s, broker, &disk, &st, target);
-                if (kind == OTHER && ret->n[OTHER] == 0)
-                        snprintf(ret->other, sizeof(ret->other), "%.20s is %.100s", entry->d_name, target);
-                ret->n[kind]++;
-                ret->writable_disk += kind == DISK && is_writable(s, entry->d_name);
-        }
-        closedir(fds);
-        return 0;
+        *ret = (struct descriptors){ .of = s, .broker = broker_of(in, s), .disk = disk_of(in, s) };
+        return process_descriptors(&s->process, count, ret);
 }
 
 /* The manifest for this device. */

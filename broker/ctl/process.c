@@ -3,11 +3,11 @@
  */
 #include "process.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 const char *const process_namespaces[PROCESS_NAMESPACES] = { "user", "pid", "mnt", "net", "ipc", "uts", "cgroup" };
@@ -72,6 +72,32 @@ FILE *process_file(const struct process *process, const char *name)
         if (!stream)
                 fd_close(&file);
         return stream;
+}
+
+int process_descriptors(const struct process *process, process_descriptor *each, void *context)
+{
+        struct fd dir = { openat(process->dir.num, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+        DIR *fds = fd_has(&dir) ? fdopendir(dir.num) : NULL;
+        struct dirent *entry;
+
+        if (!fds) {
+                int r = -errno;
+
+                fd_close(&dir);
+                return r;
+        }
+        while ((entry = readdir(fds))) {
+                char target[256];
+                struct stat file;
+                ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
+
+                if (n < 0 || fstatat(dirfd(fds), entry->d_name, &file, 0) < 0)
+                        continue; /* "." and "..", or closed meanwhile */
+                target[n] = '\0';
+                each(context, entry->d_name, target, &file);
+        }
+        closedir(fds);
+        return 0;
 }
 
 bool status_field(const char *status, const char *field, char *ret_text, size_t size)

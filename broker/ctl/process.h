@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum { PROCESS_STATUS_MAX = 4096, PROCESS_NAMESPACES = 7 };
@@ -32,6 +33,12 @@ bool process_lives(const struct process *process);
 
 /* A file of it for reading; NULL with errno. */
 FILE *process_file(const struct process *process, const char *name);
+
+/* One open descriptor: its number as text, what its link in /proc/PID/fd says, and the file itself. */
+typedef void process_descriptor(void *context, const char *name, const char *target, const struct stat *file);
+
+/* Calls `each` for all that it has open; what is closed meanwhile is left out. -errno. */
+int process_descriptors(const struct process *process, process_descriptor *each, void *context);
 
 /* A field of a status text, "Uid" for example, without the name and blanks around; false: there is none. */
 bool status_field(const char *status, const char *field, char *ret_text, size_t size);
