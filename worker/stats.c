@@ -13,7 +13,7 @@
 int stats_map(int file, unsigned loops, struct stats_page **ret_pages)
 {
         size_t len = (size_t) loops * STATS_PAGE;
-        struct stat st;
+        struct stat st = { 0 };
         char *pages;
 
         if (syscall(SYS_fstat, file, &st) < 0)

@@ -22,7 +22,7 @@ static int never_block(int fd)
 
 int kick_adopt(int kick, bool *ret_drains)
 {
-        struct stat file;
+        struct stat file = { 0 };
         int r = never_block(kick);
 
         if (r < 0)
