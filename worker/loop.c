@@ -209,10 +209,10 @@ static void loop_sleep(struct loop *l)
 {
         struct epoll_event events[EVENTS_MAX];
         int timeout = loop_timeout(l);
-        uint64_t since = l->window.most && timeout ? clock_now_ns() : 0;
+        uint64_t since = l->window.most && timeout ? (uint64_t) clock_now_ns() : 0;
         int n = epoll_pwait(l->epoll.num, events, EVENTS_MAX, timeout, NULL);
 
-        l->stats.now = since ? clock_now_ns() : 0;
+        l->stats.now = since ? (uint64_t) clock_now_ns() : 0;
         if (since)
                 poll_window_slept(&l->window, l->stats.now - since);
         for (int i = 0; i < n; i++)
@@ -265,7 +265,7 @@ static bool loop_spin(struct loop *l)
 {
         uint64_t end;
 
-        l->stats.now = clock_now_ns();
+        l->stats.now = (uint64_t) clock_now_ns();
         end = l->stats.now + l->window.now;
         do {
                 for (int i = 0; i < SPINS; i++) {
@@ -273,7 +273,7 @@ static bool loop_spin(struct loop *l)
                                 return true;
                         relax();
                 }
-                l->stats.now = clock_now_ns();
+                l->stats.now = (uint64_t) clock_now_ns();
         } while (!park_wanted(&l->worker->park) && l->stats.now < end);
         return false;
 }

@@ -30,7 +30,7 @@ int stats_map(int file, unsigned loops, struct stats_page **ret_pages)
         return 0;
 }
 
-void stats_count(struct stats *stats, struct stats_run *run)
+void stats_end_run(struct stats *stats, struct stats_run *run)
 {
         struct stats_page *page = stats->page;
 

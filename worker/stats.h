@@ -22,7 +22,7 @@ struct stats_run {
 int stats_map(int file, unsigned loops, struct stats_page **ret_pages);
 
 /* Counts a run, given back at stats->now, and begins an empty one. */
-void stats_count(struct stats *stats, struct stats_run *run);
+void stats_end_run(struct stats *stats, struct stats_run *run);
 
 static inline void stats_add(uint64_t *word, uint64_t n)
 {
@@ -33,7 +33,7 @@ static inline void stats_add(uint64_t *word, uint64_t n)
 static inline void stats_look(struct stats *stats)
 {
         if (!stats->now)
-                stats->now = clock_now_ns();
+                stats->now = (uint64_t) clock_now_ns();
 }
 
 /* So many more are in flight, or (modulo 2^64) less. */
@@ -47,7 +47,7 @@ static inline void stats_in_flight(struct stats *stats, uint64_t more)
 static inline void stats_give_back(struct stats *stats, struct stats_run *run, const struct chain *chain)
 {
         if (chain->kind != run->kind || chain->since != run->since) {
-                stats_count(stats, run);
+                stats_end_run(stats, run);
                 run->kind = chain->kind;
                 run->since = chain->since;
         }

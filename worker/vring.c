@@ -46,8 +46,7 @@ void vring_stall(struct vring *vr, uint64_t iova, uint32_t access)
                 loop_wake(&vr->worker->loop[0]);
 }
 
-/* The room that the next request will have: one just given back, whose pages are there. There is one, or all are taken.
- */
+/* The room that the next request will have: one just given back, whose pages are there. It is, or all are taken. */
 static uint16_t next_room(const struct vring *vr)
 {
         return vr->n_rooms ? vr->rooms[vr->n_rooms - 1] : vr->new_rooms;
@@ -278,7 +277,7 @@ static void vring_release_done(struct vring *vr)
                 chain->taken = false;
                 vr->rooms[vr->n_rooms++] = chain->room;
         }
-        stats_count(stats, &run);
+        stats_end_run(stats, &run);
         stats_in_flight(stats, -(uint64_t) vr->n_done);
         vr->busy -= vr->n_done;
         vr->n_done = 0;
@@ -292,7 +291,7 @@ bool vring_publish(struct vring *vr)
                 return false;
         if (vr->state != BROKEN) {
                 if (vr->n_done) {
-                        vr->loop->stats.now = clock_now_ns();
+                        vr->loop->stats.now = (uint64_t) clock_now_ns();
                         vr->format->publish(vr);
                 }
                 vring_call(vr);

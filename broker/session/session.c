@@ -142,7 +142,7 @@ static void pay_broker(struct session *s)
 void session_worker_up(struct session *s)
 {
         if (s->partial_since)
-                s->partial_since = clock_ns();
+                s->partial_since = clock_now_ns();
         s->owes |= OWES_SERVING;
         pay_broker(s);
 }
@@ -197,14 +197,14 @@ static void read_front(struct session *s)
         const struct ipc_limits *limits = &s->allowed.limits;
 
         if (s->msg.got == 0 &&
-            !log_limit_take(&s->pace, clock_ns(), limits->messages_per_s, limits->messages_burst)) {
-                s->paused_until = clock_ns() + LIMIT_PAUSE_MS * MS_NS;
+            !log_limit_take(&s->pace, clock_now_ns(), limits->messages_per_s, limits->messages_burst)) {
+                s->paused_until = clock_now_ns() + LIMIT_PAUSE_MS * MS_NS;
                 return;
         }
         r = vu_recv(s->front.num, &s->msg);
         if (r == -EAGAIN) {
                 if (s->msg.got && !s->partial_since)
-                        s->partial_since = clock_ns();
+                        s->partial_since = clock_now_ns();
         } else if (r == -ENODATA) {
                 session_end(s, SESSION_LEFT, "the front-end has left");
         } else if (r < 0) {
@@ -237,7 +237,7 @@ static long long after(long long since, long long limit_ms)
 
 long long session_deadline(uint32_t limit_ms)
 {
-        return after(clock_ns(), limit_ms);
+        return after(clock_now_ns(), limit_ms);
 }
 
 /* All that may end a session for being slow; in idle there is none, and the loop sleeps without a timer. */
@@ -257,7 +257,7 @@ static void deadlines(const struct session *s, struct deadline ret[DEADLINES])
 
 static long long next_deadline(const struct session *s, int most_ms)
 {
-        long long next = most_ms < 0 ? 0 : clock_ns() + most_ms * MS_NS;
+        long long next = most_ms < 0 ? 0 : clock_now_ns() + most_ms * MS_NS;
         struct deadline all[DEADLINES];
 
         deadlines(s, all);
@@ -277,18 +277,18 @@ static void check_deadlines(struct session *s)
         deadlines(s, all);
         for (unsigned i = 0; i < DEADLINES; i++) {
                 if (all[i].at && !now)
-                        now = clock_ns();
+                        now = clock_now_ns();
                 if (all[i].at && all[i].at <= now)
                         session_end(s, all[i].end, "%s: ETIMEDOUT", all[i].missed);
         }
-        if (s->paused_until && s->paused_until <= clock_ns())
+        if (s->paused_until && s->paused_until <= clock_now_ns())
                 s->paused_until = 0;
 }
 
 static int wait_for(const struct session *s, struct pollfd *polls, unsigned n, int most_ms)
 {
         long long until = next_deadline(s, most_ms);
-        long long left = until ? until - clock_ns() : 0;
+        long long left = until ? until - clock_now_ns() : 0;
         struct timespec timeout;
 
         if (left < 0)

@@ -24,7 +24,7 @@ static void write_line(struct session_log *log, uint32_t level, bool from_worker
 {
         char lost[64];
 
-        if (!log_limit_take(&log->limit, clock_ns(), log->per_s, 2 * log->per_s))
+        if (!log_limit_take(&log->limit, clock_now_ns(), log->per_s, 2 * log->per_s))
                 return;
         if (log->limit.dropped > log->told) {
                 int length = snprintf(lost, sizeof(lost), "%lu lines dropped", log->limit.dropped - log->told);

@@ -24,7 +24,7 @@ int vu_out_fill(struct vu_out *out, uint32_t request, const void *payload, size_
         if (size)
                 memcpy(out->bytes + sizeof(header), payload, size);
         out->length = sizeof(header) + size;
-        out->since = clock_ns();
+        out->since = clock_now_ns();
         return 0;
 }
 

@@ -73,7 +73,7 @@ void link_send(struct session *s)
         link->unsent = r == -EAGAIN;
         if (r == -EAGAIN) {
                 if (!link->since)
-                        link->since = clock_ns();
+                        link->since = clock_now_ns();
                 return;
         }
         link->since = 0;

@@ -85,10 +85,10 @@ static void answer(uint32_t sequence, const struct evil_answer *said)
 /* Statistics that change while they are read: one word everywhere, then a mix of the largest and the least. */
 static void scribble(struct worker *w, const struct evil_command *command)
 {
-        uint64_t *word = (uint64_t *) w->stats, end = clock_now_ns() + command->argument[0] * 1000000;
+        uint64_t *word = (uint64_t *) w->stats, end = (uint64_t) clock_now_ns() + command->argument[0] * 1000000;
         size_t n = w->n_loops * (size_t) STATS_PAGE / sizeof(*word);
 
-        for (uint64_t turn = command->number; clock_now_ns() < end; turn = turn * UINT64_C(6364136223846793005) + 1)
+        for (uint64_t turn = command->number; (uint64_t) clock_now_ns() < end; turn = turn * UINT64_C(6364136223846793005) + 1)
                 for (size_t i = 0; i < n; i++)
                         __atomic_store_n(&word[i], turn >> 63 ? UINT64_MAX - (turn >> 60 & 1) : turn >> (i & 63),
                                          __ATOMIC_RELAXED);

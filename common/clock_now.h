@@ -1,11 +1,11 @@
 /*
- * The time that limits of rate are measured in.
+ * The time, for limits of rate, for waits and for latencies.
  */
 #pragma once
 
 #include <time.h>
 
-/* CLOCK_MONOTONIC, nanoseconds. */
+/* CLOCK_MONOTONIC, nanoseconds: a read of memory, where the vDSO can. */
 static inline long long clock_now_ns(void)
 {
         struct timespec now;
