@@ -6,8 +6,6 @@
 
 #include "log.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -15,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 1024, NAME_BYTES = CONTROL_NAME + 32 };
+enum { PATH_BYTES = PROCESS_TARGET_MAX, NAME_BYTES = CONTROL_NAME + 32 };
 
 /* As the kernel names it below the root of the unified hierarchy. */
 static bool own_cgroup(const struct subject *s, char *ret_path, size_t size)
@@ -41,31 +39,32 @@ static bool ends_in(const char *text, const char *end)
         return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+struct search {
+        char procs[NAME_BYTES], *path; /* what it ends in; what is found */
+        size_t size;
+        bool found;
+};
+
+static void compare(void *context, const char *name, const char *target, const struct stat *file)
+{
+        struct search *search = context;
+
+        (void) name;
+        (void) file;
+        if (search->found || !ends_in(target, search->procs))
+                return;
+        search->found = true;
+        snprintf(search->path, search->size, "%.*s", (int) (strlen(target) - strlen("/cgroup.procs")), target);
+}
+
 /* The directory of the device's cgroup, as the broker holds it open; false: it made none. */
 static bool made_cgroup(const struct subject *broker, const char *device, char *ret_path, size_t size)
 {
-        struct fd dir = { openat(broker->process.dir.num, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
-        DIR *fds = fd_has(&dir) ? fdopendir(dir.num) : NULL;
-        char procs[NAME_BYTES], target[PATH_BYTES];
-        struct dirent *entry;
-        bool found = false;
+        struct search search = { .path = ret_path, .size = size };
 
-        snprintf(procs, sizeof(procs), "/device-%s/cgroup.procs", device);
-        while (fds && !found && (entry = readdir(fds))) {
-                ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
-
-                if (n < 0)
-                        continue;
-                target[n] = '\0';
-                found = ends_in(target, procs);
-        }
-        if (found)
-                snprintf(ret_path, size, "%.*s", (int) (strlen(target) - strlen("/cgroup.procs")), target);
-        if (fds)
-                closedir(fds);
-        else
-                fd_close(&dir);
-        return found;
+        snprintf(search.procs, sizeof(search.procs), "/device-%s/cgroup.procs", device);
+        process_descriptors(&broker->process, compare, &search);
+        return search.found;
 }
 
 /* Does `own` name that directory? What stands before it there must be where the hierarchy is mounted. */
@@ -99,18 +98,19 @@ static uint64_t tasks_of(const struct subject *broker, const char *made)
 static void judge_made(struct inspection *in, const struct subject *s, const char *made, const char *own)
 {
         const struct subject *broker = broker_of(in, s);
-        uint64_t most = POLICY_SESSION_TASKS + policy_count_of(policy_process_worker.nproc, queues_max_of(s),
-                                                               s->device->said.threads);
+        uint64_t most = POLICY_SESSION_TASKS +
+                        policy_count_of(policy_process_worker.nproc, queues_max_of(s), s->device->said.threads);
         bool same = is_same(broker, made, own);
-        uint64_t tasks = same ? tasks_of(broker, made) : UINT64_MAX; /* a broker that lies must not choose what we open */
+        uint64_t tasks =
+                same ? tasks_of(broker, made) : UINT64_MAX; /* a broker that lies must not choose what we open */
 
         if (!same)
                 report_line(&in->report, REPORT_SHORT, "cgroup", "it is in %s, not in %s", own, made);
         else if (tasks == UINT64_MAX)
                 report_line(&in->report, REPORT_SHORT, "cgroup", "no limit of tasks in %s", own);
         else if (tasks > most)
-                report_line(&in->report, REPORT_SHORT, "cgroup", "%" PRIu64 " tasks in %s instead of %" PRIu64, tasks, own,
-                            most);
+                report_line(&in->report, REPORT_SHORT, "cgroup", "%" PRIu64 " tasks in %s instead of %" PRIu64, tasks,
+                            own, most);
         else
                 report_line(&in->report, REPORT_OK, "cgroup", "%s, at most %" PRIu64 " tasks", own, tasks);
 }
@@ -121,7 +121,8 @@ void judge_cgroup(struct inspection *in, const struct subject *s)
         char made[PATH_BYTES], own[PATH_BYTES];
 
         if (!own_cgroup(s, own, sizeof(own)))
-                report_line(&in->report, REPORT_NOTE, "cgroup", "not readable, or this kernel has no unified hierarchy");
+                report_line(&in->report, REPORT_NOTE, "cgroup",
+                            "not readable, or this kernel has no unified hierarchy");
         else if (broker && made_cgroup(broker, s->device->said.name, made, sizeof(made)))
                 judge_made(in, s, made, own);
         else if (s->device)

@@ -87,7 +87,7 @@ int process_descriptors(const struct process *process, process_descriptor *each,
                 return r;
         }
         while ((entry = readdir(fds))) {
-                char target[256];
+                char target[PROCESS_TARGET_MAX];
                 struct stat file;
                 ssize_t n = readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1);
 

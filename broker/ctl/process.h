@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-enum { PROCESS_STATUS_MAX = 4096, PROCESS_NAMESPACES = 7 };
+enum { PROCESS_STATUS_MAX = 4096, PROCESS_TARGET_MAX = 1024, PROCESS_NAMESPACES = 7 };
 
 /* As in /proc/PID/ns; cgroup is the last. */
 extern const char *const process_namespaces[PROCESS_NAMESPACES];
@@ -34,7 +34,7 @@ bool process_lives(const struct process *process);
 /* A file of it for reading; NULL with errno. */
 FILE *process_file(const struct process *process, const char *name);
 
-/* One open descriptor: its number as text, what its link in /proc/PID/fd says, and the file itself. */
+/* One open descriptor: its number as text, what its link in /proc/PID/fd says, cut if too long, and the file itself. */
 typedef void process_descriptor(void *context, const char *name, const char *target, const struct stat *file);
 
 /* Calls `each` for all that it has open; what is closed meanwhile is left out. -errno. */
