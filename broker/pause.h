@@ -11,7 +11,7 @@ struct pause {
         sd_event_source *timer;
 };
 
-/* Switches *source off and, usec later, on again. Where no timer can be had it stays on. The struct must stay where it is. */
+/* Switches *source off and, usec later, on again. Without a timer it stays on. The struct must stay where it is. */
 void pause_source(struct pause *pause, sd_event_source **source, uint64_t usec);
 
 /* Ends it, without switching anything on. Harmless on a zeroed one. */

@@ -159,8 +159,7 @@ static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int r
         if (spawn->range >= 0) {
                 if (setns(spawn->range, CLONE_NEWUSER) < 0)
                         fail(report, 0, CHILD_STAGE_ENTER, -errno);
-                /* The broker's own uid need not be one of the range: who has no id in a namespace makes none below it.
-                 */
+                /* The broker's own uid need not be of the range: who has no id in a namespace makes none below it. */
                 if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
                         fail(report, 0, CHILD_STAGE_ENTER, -errno);
                 if (unshare(CLONE_NEWNET) < 0)

@@ -26,21 +26,21 @@ static bool was_written(int file, off_t page)
 
 int statistics_read(int file, unsigned threads, unsigned loop, struct stats_page *ret_page)
 {
-        size_t at = (size_t) loop * STATS_PAGE, len = (size_t) threads * STATS_PAGE;
+        off_t at = (off_t) loop * STATS_PAGE;
         uint64_t word[STATS_WORDS];
-        char *pages;
+        const uint64_t *page;
 
         if (loop >= threads)
                 return -ENOENT;
         *ret_page = (struct stats_page){ 0 };
-        if (!was_written(file, (off_t) at))
+        if (!was_written(file, at))
                 return 0;
-        pages = mmap(NULL, len, PROT_READ, MAP_SHARED, file, 0);
-        if (pages == MAP_FAILED)
+        page = mmap(NULL, STATS_PAGE, PROT_READ, MAP_SHARED, file, at);
+        if (page == MAP_FAILED)
                 return -errno;
         for (unsigned i = 0; i < STATS_WORDS; i++)
-                word[i] = __atomic_load_n((const uint64_t *) (pages + at) + i, __ATOMIC_RELAXED);
-        munmap(pages, len);
+                word[i] = __atomic_load_n(&page[i], __ATOMIC_RELAXED);
+        munmap((void *) page, STATS_PAGE);
         memcpy(ret_page, word, sizeof(*ret_page));
         return 0;
 }

@@ -11,7 +11,7 @@
 int statistics_make(unsigned threads, struct fd *ret_file);
 
 /*
- * Copies the page of a loop: each word once, as it is at some moment. -ENOENT: there is no such loop;
- * -errno.
+ * Copies the page of a loop: each word once, as it is at some moment. -ENOENT: there is no such
+ * loop; -errno.
  */
 int statistics_read(int file, unsigned threads, unsigned loop, struct stats_page *ret_page);

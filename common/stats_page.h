@@ -1,7 +1,7 @@
 /*
- * Counters of a device: a file of the broker's with a page for each loop of its worker, who alone writes there. Each word
- * has one writer and is stored whole, so who reads sees it as it was at some moment. A worker may have been taken over:
- * what stands here is a claim about its own device, and nothing may depend on it.
+ * Counters of a device: a file of the broker's with a page for each loop of its worker, who alone writes there. Each
+ * word has one writer and is stored whole, so who reads sees it as it was at some moment. A worker may have been taken
+ * over: what stands here is a claim about its own device, and nothing may depend on it.
  */
 #pragma once
 

@@ -9,7 +9,7 @@
 
 struct session;
 
-/* The vring is about to start: its calls are ours to pass on, unless the front-end has said how it is called. -errno. */
+/* The vring is about to start: its calls are ours to pass on, unless the front-end said how to call it. -errno. */
 int inband_take_calls(struct session *s, struct ledger_vring *vring);
 
 /* Fills a place for each vring (LIMIT_QUEUES at most) and returns how many; those that are not heard have fd -1. */
