@@ -21,8 +21,8 @@ for option; do
 done
 
 passed=0 failed=0 skipped=0 what_failed=''
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+out=$(mktemp) said=$(mktemp)
+trap 'rm -f "$out" "$said"' EXIT
 trap 'exit 1' INT TERM HUP
 
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
@@ -38,7 +38,7 @@ attempt() {
                 passed=$((passed + 1))
                 echo "ok: $what"
         else
-                tail -n 60 "$out"
+                tail -n 60 "$out" | tee -a "$said"
                 lost "$what"
                 return 1
         fi
@@ -70,6 +70,8 @@ run_tests() {
         if [ "$failed" != "$before" ]; then
                 what_failed="$what_failed
 $(sed -n -E "s,^ *[0-9]+/[0-9]+ (.*[^ ]) +(FAIL|TIMEOUT|ERROR) .*,    $dir: \1,p" "$out" | sort -u)"
+                awk '/^ *[0-9]+\/[0-9]+ /{show = / (FAIL|TIMEOUT|ERROR) /; n = 0} /^Summary|^Ok: /{show = 0} show && n++ < 80' \
+                        "$out" >>"$said"
         elif [ "$status" != 0 ]; then
                 lost "meson test in $dir"
         fi
@@ -114,6 +116,10 @@ if [ -z "$quick" ]; then
 fi
 
 step "Done"
-[ -z "$what_failed" ] || echo "Failed:$what_failed"
+if [ -n "$what_failed" ]; then
+        echo "What the failed ones said:"
+        head -n 120 "$said" | cut -c 1-300
+        echo "Failed:$what_failed"
+fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

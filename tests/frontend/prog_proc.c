@@ -107,14 +107,35 @@ int prog_count_fds(pid_t pid)
         return n;
 }
 
+static void name_fds(pid_t pid)
+{
+        char path[300], name[256];
+        struct dirent *entry;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%d/fd", (int) pid);
+        dir = opendir(path);
+        while (dir && (entry = readdir(dir))) {
+                ssize_t length = readlinkat(dirfd(dir), entry->d_name, name, sizeof(name));
+
+                if (length > 0)
+                        fprintf(stderr, "%s: %.*s\n", entry->d_name, (int) length, name);
+        }
+        if (dir)
+                closedir(dir);
+}
+
 int prog_await_fds(pid_t pid, int n, int timeout_ms)
 {
         const struct timespec tick = { .tv_nsec = 2000000 }; /* looks again: another process closes without an event */
         long long deadline = fe_deadline(timeout_ms);
 
         while (prog_count_fds(pid) > n) {
-                if (!fe_left_ms(deadline))
+                if (!fe_left_ms(deadline)) {
+                        fprintf(stderr, "process %d has more than %d descriptors:\n", (int) pid, n);
+                        name_fds(pid);
                         return -ETIMEDOUT;
+                }
                 nanosleep(&tick, NULL);
         }
         return 0;
