@@ -21,6 +21,8 @@ enum {
         FLOOD_MS = 150,
         GROWTH_KIB = 384,
         IN_PASSING = 3, /* descriptors: telling systemd something; the pipe with which a last close is given away */
+        NEIGHBOUR = 2, /* sessions by their numbers, after the one that warms up */
+        ATTACKER = 3,
         HEADER = sizeof(struct packet_header),
 };
 
@@ -52,6 +54,7 @@ static struct stand stand_start(struct rig_options options)
         options.engine = options.engine ? options.engine : "sync";
         s.rig = rig_start(options);
         OK(fe_device_start(s.rig.other_socket, NULL, &s.device));
+        rig_await_up(&s.rig, getenv("RIG_FOREIGN") ? 1 : NEIGHBOUR);
         s.blk = rig_blk(&s.device, 0);
         s.worker = rig_child(&s.rig, "vhost-worker");
         s.memory = proc_status_number(s.rig.prog.pid, "VmRSS");
@@ -208,10 +211,12 @@ START_TEST(floods_stay_where_they_are)
         uint16_t length = rule ? rule->most : 16;
         struct evil_command command = packet(0, floods[_i].type, length, HEADER + length, floods[_i].fill);
         struct attacker a = take_over(&s, floods[_i].way);
-        int fds = prog_count_fds(s.rig.prog.pid);
         unsigned lines = 0;
         long long end;
+        int fds;
 
+        rig_await_up(&s.rig, ATTACKER);
+        fds = prog_count_fds(s.rig.prog.pid);
         command.number = (uint64_t) lead(&a, floods[_i].way);
         command.ms = FLOOD_MS;
         attacker_let(&a, command);

@@ -226,6 +226,14 @@ void rig_start_again(struct rig *rig)
         rig->fds = 0;
 }
 
+void rig_await_up(struct rig *rig, unsigned session)
+{
+        char line[64];
+
+        snprintf(line, sizeof(line), "session %u: started", session);
+        OK(prog_log_wait(&rig->prog, 0, line, FE_TIMEOUT_MS));
+}
+
 void rig_await_idle(const struct rig *rig)
 {
         const struct timespec tick = { .tv_nsec = 2000000 }; /* processes that are not ours end without an event */

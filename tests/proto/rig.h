@@ -58,6 +58,12 @@ void rig_start_again(struct rig *rig);
 /* The only process of that role for the device in use ("vhost-worker", "vhost-session"); waits for it. */
 pid_t rig_child(const struct rig *rig, const char *name);
 
+/*
+ * Waits until the broker itself has done what a connection's start asks of it, the `session`-th since its own start: a
+ * session may answer its front-end before that, and the broker's descriptors are more afterwards.
+ */
+void rig_await_up(struct rig *rig, unsigned session);
+
 /* Waits until no session and no worker is left. */
 void rig_await_idle(const struct rig *rig);
 

@@ -180,6 +180,7 @@ static void check_stages(const struct stage *stages, unsigned n_stages, struct r
         options.neighbour = true;
         rig = rig_start(options);
         n = neighbour_move_in(&rig);
+        rig_await_up(&rig, 2); /* after the one that warms up */
         fds = prog_count_fds(rig.prog.pid);
         for (unsigned i = 0; i < n_stages; i++)
                 check_stage(faults, &rig, &n, &stages[i]);
