@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-        CONTROL_VERSION = 2,
+        CONTROL_VERSION = 3,
         CONTROL_NAME = 65,  /* bytes of a device's name, its NUL included */
         CONTROL_VM = 101,   /* likewise of VM= */
         CONTROL_TEXT = 960, /* bytes of one part of a long text */

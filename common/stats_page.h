@@ -1,11 +1,12 @@
 /*
- * Counters of a device: a file of the broker's with a page for each loop of its worker, who alone writes there. Each
- * word has one writer and is stored whole, so who reads sees it as it was at some moment. A worker may have been taken
- * over: what stands here is a claim about its own device, and nothing may depend on it.
+ * Counters and state of a device: a file of the broker's with a page for each loop of its worker, who alone writes
+ * there. Each word has one writer and is stored whole, so who reads sees it as it was at some moment. A worker may have
+ * been taken over: what stands here is a claim about its own device, and nothing may depend on it.
  */
 #pragma once
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum stats_kind { STATS_READ, STATS_WRITE, STATS_FLUSH, STATS_DISCARD, STATS_WRITE_ZEROES, STATS_OTHER, STATS_KINDS };
@@ -21,6 +22,26 @@ enum {
         STATS_MOST_BITS = 34,   /* from 2^34 ns on: the last */
         STATS_BUCKETS = ((STATS_MOST_BITS - STATS_LEAST_BITS) << STATS_STEP_BITS) + 2,
         STATS_PAGE = 4096,      /* bytes */
+        STATS_VRINGS = 64,      /* that one loop may have */
+};
+
+/* How the device is used. */
+enum stats_mode {
+        STATS_LOG_ALL = 1 << 0, /* a migration's dirty log is kept */
+        STATS_IOMMU = 1 << 1,   /* addresses are iovas */
+};
+
+/* A vring: its size (entries), these bits, and from STATS_BUSY on how many requests were taken and not published. */
+enum stats_vring {
+        STATS_SIZE = 0xffff,
+        STATS_STARTED = 1 << 16,
+        STATS_ENABLED = 1 << 17,
+        STATS_BROKEN = 1 << 18,
+        STATS_PACKED = 1 << 19,
+        STATS_LOGGED = 1 << 20,  /* what is written into the ring is noted in the dirty log */
+        STATS_WAITS = 1 << 21,   /* for what an iova stands for */
+        STATS_DRAINS = 1 << 22,  /* takes nothing new: someone waits until it is idle */
+        STATS_BUSY = 32,
 };
 
 struct stats_page {
@@ -32,10 +53,20 @@ struct stats_page {
         uint64_t calls;     /* made */
         uint64_t broken;    /* vrings, over time */
         uint64_t latency[STATS_TIMED][STATS_BUCKETS];
+
+        /* State, not counted: of the device in the first loop's page, of vring i in that of loop i % loops. */
+        uint64_t features; /* acked */
+        uint64_t regions;  /* of guest memory */
+        uint64_t memory;   /* bytes of them all */
+        uint64_t modes;    /* enum stats_mode */
+        uint64_t vring[STATS_VRINGS]; /* enum stats_vring, at i / loops */
 };
 static_assert(sizeof(struct stats_page) <= STATS_PAGE, "a page per loop");
 
-enum { STATS_WORDS = sizeof(struct stats_page) / sizeof(uint64_t) };
+enum {
+        STATS_WORDS = sizeof(struct stats_page) / sizeof(uint64_t),
+        STATS_COUNTERS = offsetof(struct stats_page, features) / sizeof(uint64_t), /* words to begin with */
+};
 
 /* The bucket of a latency in ns. */
 static inline unsigned stats_bucket_of(uint64_t ns)

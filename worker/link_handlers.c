@@ -2,6 +2,7 @@
  * What each packet of the session does. ipc_check() has judged its size and descriptors; handlers judge its meaning.
  * All loops are parked meanwhile.
  */
+#include "claims.h"
 #include "link_internal.h"
 #include "vring_fds.h"
 #include "worker.h"
@@ -67,6 +68,7 @@ static void take_features(struct worker *w, uint64_t acked, bool iommu)
         w->acked = acked;
         w->mem.iotlb = iommu ? &w->iotlb : NULL;
         iotlb_clear(&w->iotlb);
+        claims_features(w);
         if (w->device->set_features)
                 w->device->set_features(w->device_state, acked);
 }
@@ -94,6 +96,7 @@ static int on_features(struct worker *w, struct packet *packet)
 static uint64_t finish_features(struct worker *w)
 {
         w->dirty.data = w->link.pending.index;
+        claims_features(w);
         resume_all(w);
         return 0;
 }
@@ -119,6 +122,7 @@ static int on_mem_table(struct worker *w, struct packet *packet)
 static uint64_t finish_mem_table(struct worker *w)
 {
         guest_mem_commit(&w->mem, &w->link.pending.next);
+        claims_memory(w);
         relocate_all(w);
         return 0;
 }
@@ -126,8 +130,11 @@ static uint64_t finish_mem_table(struct worker *w)
 static int on_region_add(struct worker *w, struct packet *packet)
 {
         const struct ipc_region_add *what = (const void *) packet->body;
+        int r = guest_mem_add(&w->mem, what->slot, &what->region, packet->fd[0].num);
 
-        return guest_mem_add(&w->mem, what->slot, &what->region, packet->fd[0].num);
+        if (r == 0)
+                claims_memory(w);
+        return r;
 }
 
 static int on_region_del(struct worker *w, struct packet *packet)
@@ -143,6 +150,7 @@ static int on_region_del(struct worker *w, struct packet *packet)
 static uint64_t finish_region_del(struct worker *w)
 {
         guest_mem_del(&w->mem, w->link.pending.index);
+        claims_memory(w);
         relocate_all(w);
         return 0;
 }
@@ -364,6 +372,7 @@ static uint64_t finish_reset(struct worker *w)
         w->acked = 0;
         w->mem.iotlb = NULL;
         w->dirty.data = false;
+        claims_features(w);
         if (w->device->reset)
                 w->device->reset(w->device_state, w->face.config);
         return 0;

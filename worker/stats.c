@@ -1,14 +1,22 @@
 /*
- * The pages that statistics are written to. They go on where a predecessor has left them, whoever that was: nothing
+ * The pages that statistics are written to. Counters go on where a predecessor has left them, whoever that was: nothing
  * read there is used but to be added to.
  */
 #include "stats.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* What a predecessor had in flight is not, and what it said of itself is not so any more. */
+static void forget(struct stats_page *page)
+{
+        page->in_flight = 0;
+        memset((uint64_t *) page + STATS_COUNTERS, 0, (STATS_WORDS - STATS_COUNTERS) * sizeof(uint64_t));
+}
 
 int stats_map(int file, unsigned loops, struct stats_page **ret_pages)
 {
@@ -23,9 +31,8 @@ int stats_map(int file, unsigned loops, struct stats_page **ret_pages)
         pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (pages == MAP_FAILED)
                 return -errno;
-        /* What a predecessor had in flight is not; pages that were never written cost nothing and stay so. */
-        for (unsigned i = 0; st.st_blocks && i < loops; i++)
-                ((struct stats_page *) (pages + (size_t) i * STATS_PAGE))->in_flight = 0;
+        for (unsigned i = 0; st.st_blocks && i < loops; i++) /* never written: they cost nothing and stay so */
+                forget((struct stats_page *) (pages + (size_t) i * STATS_PAGE));
         *ret_pages = (struct stats_page *) pages;
         return 0;
 }

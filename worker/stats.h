@@ -24,9 +24,14 @@ int stats_map(int file, unsigned loops, struct stats_page **ret_pages);
 /* Counts a run, given back at stats->now, and begins an empty one. */
 void stats_end_run(struct stats *stats, struct stats_run *run);
 
+static inline void stats_set(uint64_t *word, uint64_t value)
+{
+        __atomic_store_n(word, value, __ATOMIC_RELAXED);
+}
+
 static inline void stats_add(uint64_t *word, uint64_t n)
 {
-        __atomic_store_n(word, *word + n, __ATOMIC_RELAXED);
+        stats_set(word, *word + n);
 }
 
 /* Requests are about to be taken: this is their time. */
@@ -39,8 +44,7 @@ static inline void stats_look(struct stats *stats)
 /* So many more are in flight, or (modulo 2^64) less. */
 static inline void stats_in_flight(struct stats *stats, uint64_t more)
 {
-        if (more)
-                stats_add(&stats->page->in_flight, more);
+        stats_add(&stats->page->in_flight, more);
 }
 
 /* A request was given back to the guest. */

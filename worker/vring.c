@@ -4,6 +4,7 @@
  */
 #include "vring.h"
 
+#include "claims.h"
 #include "vring_fds.h"
 #include "vring_internal.h"
 #include "worker.h"
@@ -19,6 +20,7 @@ static struct chain *request_of(const struct vring *vr, uint16_t head)
 void vring_turn(struct vring *vr, enum vring_event event)
 {
         vr->state = vring_state_after(vr->state, event);
+        claims_vring(vr);
 }
 
 void vring_break(struct vring *vr, int error, const struct chain_fault *fault)
@@ -41,6 +43,7 @@ void vring_stall(struct vring *vr, uint64_t iova, uint32_t access)
 {
         vr->stalled = true;
         vr->missed = iova;
+        claims_vring(vr);
         link_iotlb_miss(vr->worker, vr->index, iova, access);
         if (vr->drains) /* what waits counts as not taken */
                 loop_wake(&vr->worker->loop[0]);
@@ -205,7 +208,10 @@ bool vring_serve(struct vring *vr)
                 return false;
         stats_look(&vr->loop->stats);
         worked = vring_serve_now(vr);
-        stats_in_flight(&vr->loop->stats, vr->busy - before);
+        if (vr->busy != before) {
+                stats_in_flight(&vr->loop->stats, vr->busy - before);
+                claims_busy(vr);
+        }
         return worked;
 }
 
@@ -280,6 +286,7 @@ static void vring_release_done(struct vring *vr)
         stats_end_run(stats, &run);
         stats_in_flight(stats, -(uint64_t) vr->n_done);
         vr->busy -= vr->n_done;
+        claims_busy(vr);
         vr->n_done = 0;
         vr->kicked |= vr->full;
         vr->full = false;

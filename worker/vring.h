@@ -68,6 +68,8 @@ struct vring {
         bool call_due; /* signal it even if nothing was used */
         bool full;     /* as many as may be are in flight: take more when some are published */
         unsigned busy; /* requests taken and not published */
+        uint64_t *claim;  /* what the statistics say of it (claims.h) */
+        uint64_t claimed; /* but for `busy` */
 
         void *room; /* one mapping for all that follows */
         size_t room_len;

@@ -4,6 +4,7 @@
  */
 #include "vring.h"
 
+#include "claims.h"
 #include "vring_fds.h"
 #include "vring_internal.h"
 #include "worker.h"
@@ -15,6 +16,7 @@ void vring_init(struct vring *vr, struct worker *worker, struct loop *loop, uint
 {
         *vr = (struct vring){ .index = index, .format = &vring_split, .worker = worker, .loop = loop,
                               .kick = FD_NONE, .call = FD_NONE, .err = FD_NONE };
+        vr->claim = claims_of_vring(vr);
 }
 
 static size_t align_up(size_t bytes, size_t align)
@@ -168,12 +170,14 @@ int vring_start(struct vring *vr, const struct ipc_vring_start *what, struct fd 
 void vring_drain(struct vring *vr)
 {
         vr->drains = true;
+        claims_vring(vr);
         vr->kicked = true;
 }
 
 void vring_resume(struct vring *vr)
 {
         vr->drains = false;
+        claims_vring(vr);
         vr->kicked = true;
 }
 
@@ -242,6 +246,7 @@ void vring_set_log(struct vring *vr, uint32_t flags, uint64_t log)
         vr->start.flags = flags;
         vr->start.log = log;
         vr->log_ring = flags & VU_VRING_F_LOG;
+        claims_vring(vr);
         vr->log_at = vr->worker->mem.iotlb ? vr->used_gpa : (struct gpa){ log };
         if (vr->attached)
                 vr->format->log_all(vr);
@@ -252,6 +257,7 @@ void vring_retry(struct vring *vr, uint64_t iova, uint64_t last)
         if (!vr->stalled || vr->missed < iova || vr->missed > last)
                 return;
         vr->stalled = false;
+        claims_vring(vr);
         vr->kicked = true; /* and if it is not attached, that is what its loop begins with */
 }
 

@@ -39,7 +39,7 @@ struct worker {
         uint32_t vring_size_max; /* entries */
 };
 
-enum { WORKER_QUEUES_MAX = 256, WORKER_LOOPS_MAX = 64 };
+enum { WORKER_QUEUES_MAX = STATS_VRINGS, WORKER_LOOPS_MAX = 64 };
 
 /*
  * Makes everything that the worker will ever need but guest memory: device, loops, threads, vrings; takes the

@@ -31,7 +31,7 @@ static const char usage[] =
         "Asks the brokers of this host about their devices, and the kernel about their processes.\n"
         "\n"
         "  list     every device, a line each\n"
-        "  show     one device: its config in force and who serves it\n"
+        "  show     one device: its config in force, who serves it, and what its worker says was negotiated\n"
         "  stats    requests, bytes, errors, latencies: a line for every device, or all of one\n"
         "  inspect  is all that the policy demands in force? Read from the kernel's records; root only\n"
         "\n"

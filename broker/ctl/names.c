@@ -6,6 +6,7 @@
 #include "array.h"
 #include "control_packets.h"
 #include "policy.h"
+#include "virtio.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,19 @@ static const char *const engines[IPC_ENGINES] = {
         [IPC_ENGINE_URING] = "uring",
         [IPC_ENGINE_SYNC] = "sync",
         [IPC_ENGINE_NULL] = "null",
+};
+/* virtio 1.3, 6 and 5.2.3. */
+static const char *const ring_features[] = {
+        [VIRTIO_F_INDIRECT_DESC] = "INDIRECT_DESC", [VIRTIO_F_EVENT_IDX] = "EVENT_IDX",
+        [VIRTIO_F_VERSION_1] = "VERSION_1",         [VIRTIO_F_ACCESS_PLATFORM] = "ACCESS_PLATFORM",
+        [VIRTIO_F_RING_PACKED] = "RING_PACKED",     [VIRTIO_F_IN_ORDER] = "IN_ORDER",
+};
+static const char *const blk_features[] = {
+        [VIRTIO_BLK_F_SEG_MAX] = "SEG_MAX",   [VIRTIO_BLK_F_RO] = "RO",
+        [VIRTIO_BLK_F_BLK_SIZE] = "BLK_SIZE", [VIRTIO_BLK_F_FLUSH] = "FLUSH",
+        [VIRTIO_BLK_F_TOPOLOGY] = "TOPOLOGY", [VIRTIO_BLK_F_CONFIG_WCE] = "CONFIG_WCE",
+        [VIRTIO_BLK_F_MQ] = "MQ",             [VIRTIO_BLK_F_DISCARD] = "DISCARD",
+        [VIRTIO_BLK_F_WRITE_ZEROES] = "WRITE_ZEROES",
 };
 static const char *const layers[LAYERS] = { "namespaces", "uids", "landlock", "mdwe" };
 
@@ -38,6 +52,13 @@ const char *name_of_type(uint32_t device)
                 if (policy_devices[i]->id == device)
                         return policy_devices[i]->type;
         return "?";
+}
+
+const char *name_of_feature(uint32_t device, unsigned bit)
+{
+        if (device == VIRTIO_ID_BLOCK && bit < ARRAY_SIZE(blk_features) && blk_features[bit])
+                return blk_features[bit];
+        return bit < ARRAY_SIZE(ring_features) ? ring_features[bit] : NULL;
 }
 
 const char *name_of_layer(unsigned bit)

@@ -1,5 +1,5 @@
 /*
- * Words for the numbers of control packets.
+ * Words for the numbers of control packets and statistics.
  */
 #pragma once
 
@@ -10,6 +10,9 @@
 const char *name_of_state(uint32_t state);   /* enum control_state */
 const char *name_of_engine(uint32_t engine); /* enum ipc_engine */
 const char *name_of_type(uint32_t device);   /* virtio device id */
+
+/* Of a bit 0..63 of a device's features, as in the standard; NULL: none that a device of ours has. */
+const char *name_of_feature(uint32_t device, unsigned bit);
 
 enum { LAYERS = 4 };
 

@@ -1,8 +1,9 @@
 /*
- * vhostctl show: one device's config in force, and who serves it.
+ * vhostctl show: one device's config in force, who serves it, and what the worker says of its state.
  */
 #include "ctl.h"
 
+#include "claims.h"
 #include "log.h"
 #include "names.h"
 #include "showing.h"
@@ -168,7 +169,7 @@ static int show_device(struct showing *to, struct brokers *brokers, const struct
         if (r == 0)
                 r = show_limits(to, brokers, device);
         show_processes(to, device);
-        return r;
+        return r < 0 ? r : show_claims(to, brokers, device);
 }
 
 enum ctl_exit ctl_show(const struct ctl *ctl, struct brokers *brokers)

@@ -14,11 +14,11 @@ static uint64_t add(uint64_t a, uint64_t b)
 
 void stats_sum(struct stats_page *to, const struct stats_page *page)
 {
-        uint64_t sum[STATS_WORDS], more[STATS_WORDS];
+        uint64_t sum[STATS_COUNTERS], more[STATS_COUNTERS];
 
         memcpy(sum, to, sizeof(sum));
         memcpy(more, page, sizeof(more));
-        for (unsigned i = 0; i < STATS_WORDS; i++)
+        for (unsigned i = 0; i < STATS_COUNTERS; i++)
                 sum[i] = add(sum[i], more[i]);
         memcpy(to, sum, sizeof(sum));
 }

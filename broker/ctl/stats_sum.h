@@ -5,7 +5,7 @@
 
 #include "stats_page.h"
 
-/* Adds all words; a sum that is too large stays at the largest number. */
+/* Adds all counters; a sum that is too large stays at the largest number. */
 void stats_sum(struct stats_page *to, const struct stats_page *page);
 
 /* How many latencies there are in a histogram; at most UINT64_MAX. */

@@ -21,10 +21,34 @@ static void look(const struct rig *rig, struct ctl_said *said)
         ctl_expect(said, 0);
         CTL(rig, said, "--json", "stats", "a");
         ctl_expect(said, 0);
+        CTL(rig, said, "--json", "show", "a");
+        ctl_expect(said, 0);
+        CTL(rig, said, "show", "b");
+        ctl_expect(said, 0);
+        ck_assert(strstr(said->out, "acked_unknown") == NULL && strstr(said->out, "vring_1") == NULL);
         CTL(rig, said, "stats");
         ctl_expect(said, 0);
         ctl_expect_text(said, "\nb                    ");
         ck_assert(strstr(strstr(said->out, "\nb "), " 18446744073709551615 ") == NULL);
+}
+
+/* Of every ring that the device has, and of none that it has not. */
+static void expect_claims(const struct ctl_said *said, uint64_t word)
+{
+        char line[100];
+
+        snprintf(line, sizeof(line), "\nacked_features         0x%llx\n", (unsigned long long) word);
+        if (word)
+                ctl_expect_text(said, line);
+        if (word == UINT64_MAX) {
+                ctl_expect_text(said, "\nacked_unknown          0xfffffff0cfff819b\n");
+                for (unsigned i = 0; i < 4; i++) {
+                        snprintf(line, sizeof(line), "\nvring_%u                packed 65535, started, enabled, broken, ", i);
+                        ctl_expect_text(said, line);
+                }
+                ctl_expect_text(said, ", drains, unknown 0xff800000, 4294967295 in flight\n");
+        }
+        ck_assert(strstr(said->out, "vring_4") == NULL);
 }
 
 START_TEST(nonsense_is_a_claim)
@@ -56,6 +80,15 @@ START_TEST(nonsense_is_a_claim)
                 ctl_expect_text(&said, "reads                  18446744073709551615\n");
                 ctl_expect_text(&said, "read_us_p99.9          1.0\n"); /* all that can be counted is in the first bucket */
         }
+        CTL(&rig, &said, "--json", "show", "a");
+        ctl_expect(&said, 0);
+        ctl_expect_json(&said);
+        CTL(&rig, &said, "show", "a");
+        ctl_expect(&said, 0);
+        expect_claims(&said, words[_i]);
+        CTL(&rig, &said, "show", "b");
+        ctl_expect(&said, 0);
+        ctl_expect_text(&said, "\nvring_0                split 128, started, enabled, 0 in flight\n");
         attacker_close(&a);
         drv_blk_done(&blk);
         OK(fe_device_stop(&neighbour));

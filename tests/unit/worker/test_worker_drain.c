@@ -97,19 +97,36 @@ static void up(struct rig *rig, unsigned n)
                 ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
 }
 
+static struct stats_page page_of(const struct rig *rig, unsigned loop)
+{
+        struct stats_page page;
+
+        ck_assert_int_eq(pread(rig->statistics, &page, sizeof(page), (off_t) loop * STATS_PAGE), sizeof(page));
+        return page;
+}
+
 /* In flight, all loops together, by the statistics. */
 static uint64_t counted(const struct rig *rig)
 {
         uint64_t sum = 0;
 
-        for (unsigned i = 0; i < rig->device.threads; i++) {
-                struct stats_page page;
-
-                ck_assert_int_eq(pread(rig->statistics, &page, sizeof(page), (off_t) i * STATS_PAGE), sizeof(page));
-                sum += page.in_flight;
-        }
+        for (unsigned i = 0; i < rig->device.threads; i++)
+                sum += page_of(rig, i).in_flight;
         return sum;
 }
+
+/* What the statistics say of a ring. */
+static uint64_t claimed(const struct rig *rig, unsigned ring)
+{
+        return page_of(rig, ring % rig->device.threads).vring[ring / rig->device.threads];
+}
+
+static uint64_t busy(uint64_t n)
+{
+        return n << STATS_BUSY;
+}
+
+enum { RUNS = RIG_RING | STATS_STARTED | STATS_ENABLED };
 
 /* Opens the gate and sends a ping, so that the loop has a look. Returns the ping's sequence. */
 static uint32_t release(struct rig *rig)
@@ -143,11 +160,14 @@ START_TEST(a_stop_waits_for_requests_in_flight)
         up(&rig, 5);
         sequence = rig_send(&rig, IPC_VRING_STOP, &stop, sizeof(stop));
         ck_assert_int_eq(rig_ask(&rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+        ck_assert_uint_eq(claimed(&rig, 0), RUNS | STATS_DRAINS | busy(5));
+        ck_assert_uint_eq(claimed(&rig, 1), RUNS);
         rig_offer(&rig.ring[0], 9); /* too late for this life */
         rig_kick(&rig.ring[0]);
         answer = expect_wait(&rig, sequence);
         ck_assert_uint_eq(answer.value, 5);
         ck_assert_uint_eq(counted(&rig), 0);
+        ck_assert_uint_eq(claimed(&rig, 0), STATS_ENABLED);
         ck_assert_uint_eq(le16toh(rig.ring[0].used->idx), 5);
         rig_done(&rig);
 }
@@ -164,6 +184,40 @@ START_TEST(what_is_in_flight_is_counted)
         ck_assert_uint_eq(counted(&rig), 5);
         rig_spawn(&rig);
         ck_assert_uint_eq(counted(&rig), 0);
+        rig_done(&rig);
+}
+END_TEST
+
+/* Each ring where its own loop writes; of a predecessor, whatever it wrote, nothing. */
+START_TEST(state_is_told)
+{
+        struct ipc_vring_enable off = { .index = 1 };
+        struct stats_page page;
+        struct rig rig;
+
+        up(&rig, 5);
+        page = page_of(&rig, 0);
+        ck_assert_uint_eq(page.features, RIG_ACKED);
+        ck_assert_uint_eq(page.regions, 2);
+        ck_assert_uint_eq(page.memory, RIG_MEMORY);
+        ck_assert_uint_eq(page.modes, 0);
+        ck_assert_uint_eq(claimed(&rig, 0), RUNS | busy(5));
+        for (unsigned i = 1; i < RIG_QUEUES; i++)
+                ck_assert_uint_eq(claimed(&rig, i), RUNS);
+        ck_assert_int_eq(rig_ask(&rig, IPC_VRING_ENABLE, &off, sizeof(off), NULL, 0, NULL), 0);
+        ck_assert_uint_eq(claimed(&rig, 1), RIG_RING | STATS_STARTED);
+        rig_kill(&rig);
+        for (unsigned i = 0; i < rig.device.threads; i++) {
+                memset(&page, 0xff, sizeof(page));
+                ck_assert_int_eq(pwrite(rig.statistics, &page, sizeof(page), (off_t) i * STATS_PAGE), sizeof(page));
+        }
+        rig_spawn(&rig);
+        for (unsigned i = 0; i < rig.device.threads; i++) {
+                page = page_of(&rig, i);
+                ck_assert_uint_eq(page.features | page.regions | page.memory | page.modes, 0);
+                for (unsigned slot = 0; slot < STATS_VRINGS; slot++)
+                        ck_assert_uint_eq(page.vring[slot], 0);
+        }
         rig_done(&rig);
 }
 END_TEST
@@ -250,6 +304,7 @@ int main(void)
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, a_stop_waits_for_requests_in_flight);
         tcase_add_test(tcase, what_is_in_flight_is_counted);
+        tcase_add_test(tcase, state_is_told);
         tcase_add_test(tcase, memory_is_not_taken_from_requests_in_flight);
         tcase_add_test(tcase, a_reset_waits_too);
         tcase_add_test(tcase, logging_begins_behind_requests_in_flight);
