@@ -53,7 +53,7 @@ static int open_device(struct device *device, const struct options *options, str
         int r = affinity_check(config, log);
 
         if (r >= 0)
-                r = statistics_make(config->worker.threads, &device->statistics);
+                r = statistics_make(config->name, config->worker.threads, &device->statistics);
         if (r >= 0)
                 r = resource_open(config, log, &device->resource);
         if (r >= 0)

@@ -6,14 +6,18 @@
 #include "sealed.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 /* A worker that could shrink it would end the broker by SIGBUS; that it punches holes only makes zeroes. */
-int statistics_make(unsigned threads, struct fd *ret_file)
+int statistics_make(const char *device, unsigned threads, struct fd *ret_file)
 {
-        return sealed_new("statistics", (uint64_t) threads * STATS_PAGE, ret_file);
+        char name[249]; /* the most that a kernel takes, and more than a device's can be */
+
+        snprintf(name, sizeof(name), STATS_NAME "%s", device);
+        return sealed_new(name, (uint64_t) threads * STATS_PAGE, ret_file);
 }
 
 /* To map what was never written would take a page for it. */

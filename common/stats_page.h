@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define STATS_NAME "statistics:" /* of the file, before the device's */
+
 enum stats_kind { STATS_READ, STATS_WRITE, STATS_FLUSH, STATS_DISCARD, STATS_WRITE_ZEROES, STATS_OTHER, STATS_KINDS };
 
 /* How a request ended that was not done; their numbers are those of a block request's status. */

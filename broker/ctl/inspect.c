@@ -122,6 +122,8 @@ static void judge_child(struct inspection *in, struct subject *s)
         judge_limits(in, s);
         judge_descriptors(in, s);
         judge_memory(in, s);
+        if (s->child == CONTROL_WORKER)
+                judge_statistics(in, s);
 }
 
 static void judge(struct inspection *in, struct subject *s)

@@ -39,6 +39,7 @@ void judge_root(struct inspection *in, const struct subject *s);
 void judge_limits(struct inspection *in, const struct subject *s);
 void judge_descriptors(struct inspection *in, const struct subject *s);
 void judge_memory(struct inspection *in, const struct subject *s);
+void judge_statistics(struct inspection *in, const struct subject *s);
 
 /* Of a broker; of any process of ours. */
 void judge_broker(struct inspection *in, struct subject *s);

@@ -7,38 +7,18 @@
 #include "log.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 struct mappings {
+        const struct subject *of;
+        struct stat exe;
         unsigned all, writable_executable, foreign_executable, shared, shared_executable;
         char example[128];
 };
 
-struct mapping {
-        char rights[8], name[256];
-        dev_t device;
-        ino_t inode;
-};
-
-static bool parse(const char *line, struct mapping *ret)
-{
-        unsigned major_, minor_;
-        uint64_t inode;
-
-        ret->name[0] = '\0';
-        if (sscanf(line, "%*x-%*x %7s %*x %x:%x %" SCNu64 " %255s", ret->rights, &major_, &minor_, &inode,
-                   ret->name) < 4)
-                return false;
-        ret->device = makedev(major_, minor_);
-        ret->inode = inode;
-        return true;
-}
-
 /* Its own program or, for a broker, which is dynamic, any file; and the kernel's own pages. */
-static bool is_known(const struct subject *s, const struct mapping *m, const struct stat *exe)
+static bool is_known(const struct subject *s, const struct process_mapping *m, const struct stat *exe)
 {
         if (strcmp(m->name, "[vdso]") == 0 || strcmp(m->name, "[vsyscall]") == 0)
                 return true;
@@ -47,15 +27,16 @@ static bool is_known(const struct subject *s, const struct mapping *m, const str
         return m->inode == exe->st_ino && m->device == exe->st_dev;
 }
 
-static void count(const struct subject *s, const struct mapping *m, const struct stat *exe, struct mappings *to)
+static void count(void *context, const struct process_mapping *m)
 {
+        struct mappings *to = context;
         bool executable = m->rights[2] == 'x', shared = m->rights[3] == 's';
 
         to->all++;
         to->writable_executable += executable && m->rights[1] == 'w';
         to->shared += shared && m->rights[1] == 'w';
         to->shared_executable += shared && executable;
-        if (!executable || is_known(s, m, exe))
+        if (!executable || is_known(to->of, m, &to->exe))
                 return;
         to->foreign_executable++;
         snprintf(to->example, sizeof(to->example), "%.100s", m->name[0] ? m->name : "anonymous memory");
@@ -63,22 +44,10 @@ static void count(const struct subject *s, const struct mapping *m, const struct
 
 static int read_maps(const struct subject *s, struct mappings *ret)
 {
-        struct stat exe;
-        struct mapping m;
-        char line[4200];
-        FILE *maps;
-
-        if (fstatat(s->process.dir.num, "exe", &exe, 0) < 0)
+        *ret = (struct mappings){ .of = s };
+        if (fstatat(s->process.dir.num, "exe", &ret->exe, 0) < 0)
                 return -errno;
-        maps = process_file(&s->process, "maps");
-        if (!maps)
-                return -errno;
-        *ret = (struct mappings){ 0 };
-        while (fgets(line, sizeof(line), maps))
-                if (parse(line, &m))
-                        count(s, &m, &exe, ret);
-        fclose(maps);
-        return ret->all ? 0 : -ESRCH;
+        return process_mappings(&s->process, count, ret);
 }
 
 void judge_memory(struct inspection *in, const struct subject *s)

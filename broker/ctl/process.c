@@ -6,8 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 const char *const process_namespaces[PROCESS_NAMESPACES] = { "user", "pid", "mnt", "net", "ipc", "uts", "cgroup" };
@@ -98,6 +100,38 @@ int process_descriptors(const struct process *process, process_descriptor *each,
         }
         closedir(fds);
         return 0;
+}
+
+static bool parse_mapping(const char *line, struct process_mapping *ret)
+{
+        unsigned major_, minor_;
+        uint64_t inode;
+
+        ret->name[0] = '\0';
+        if (sscanf(line, "%*x-%*x %7s %*x %x:%x %" SCNu64 " %255s", ret->rights, &major_, &minor_, &inode,
+                   ret->name) < 4)
+                return false;
+        ret->device = makedev(major_, minor_);
+        ret->inode = inode;
+        return true;
+}
+
+int process_mappings(const struct process *process, process_mapping_seen *each, void *context)
+{
+        struct process_mapping mapping;
+        FILE *maps = process_file(process, "maps");
+        char line[4200];
+        bool any = false;
+
+        if (!maps)
+                return -errno;
+        while (fgets(line, sizeof(line), maps))
+                if (parse_mapping(line, &mapping)) {
+                        each(context, &mapping);
+                        any = true;
+                }
+        fclose(maps);
+        return any ? 0 : -ESRCH;
 }
 
 bool status_field(const char *status, const char *field, char *ret_text, size_t size)

@@ -40,6 +40,18 @@ typedef void process_descriptor(void *context, const char *name, const char *tar
 /* Calls `each` for all that it has open; what is closed meanwhile is left out. -errno. */
 int process_descriptors(const struct process *process, process_descriptor *each, void *context);
 
+/* One line of its maps. */
+struct process_mapping {
+        char rights[8], name[256]; /* as there, cut if too long; name: up to the first blank */
+        dev_t device;
+        ino_t inode; /* 0: anonymous */
+};
+
+typedef void process_mapping_seen(void *context, const struct process_mapping *mapping);
+
+/* Calls `each` for all that it has mapped. -ESRCH: nothing, it has ended; -errno. */
+int process_mappings(const struct process *process, process_mapping_seen *each, void *context);
+
 /* A field of a status text, "Uid" for example, without the name and blanks around; false: there is none. */
 bool status_field(const char *status, const char *field, char *ret_text, size_t size);
 

@@ -56,6 +56,7 @@ static const struct mutant {
         { "memory-x", ": memory: anonymous memory is executable", .limit = -1 },
         { "memory-shared-x", ": memory: 1 shared mappings are executable", .limit = -1 },
         { "memory-shared", "session: memory: 1 mappings are shared and writable", .limit = -1 },
+        { "statistics", "worker: statistics: it maps its own device's 0 times, those of others 0 times", .limit = -1 },
         { "code", ": program: 4 KiB of its code were changed", .limit = -1 },
         { "landlock", ": landlock: not proven", .by_product = true, .limit = -1 },
         { "mdwe", ": mdwe: not proven", .by_product = true, .limit = -1 },
@@ -117,6 +118,22 @@ START_TEST(who_has_all_is_not_blamed)
         ctl_expect(&said, 0);
         ck_assert_str_eq(said.out, "");
         OK(fe_device_stop(&device));
+}
+END_TEST
+
+/* It takes two of them: each is fine alone. */
+START_TEST(shared_statistics_are_found)
+{
+        struct fe_device neighbour;
+        struct ctl_said said;
+
+        setenv("VHOST_TEST_WEAKEN", "statistics-shared", 1);
+        RIG_WITH(rig, .neighbour = true);
+        OK(fe_device_start(rig.other_socket, NULL, &neighbour));
+        run(getenv("WEAK_CTL"), &rig, &said);
+        ctl_expect(&said, 1);
+        ctl_expect_text(&said, "b: worker: statistics: it maps its own device's 0 times, those of others 2 times\n");
+        OK(fe_device_stop(&neighbour));
 }
 END_TEST
 
@@ -193,6 +210,7 @@ int main(void)
         tcase_add_unchecked_fixture(all, lay_out, NULL);
         tcase_add_loop_test(all, each_mutant_is_found, 0, ARRAY_SIZE(mutants));
         tcase_add_loop_test(all, who_has_all_is_not_blamed, 0, 3);
+        tcase_add_test(all, shared_statistics_are_found);
         tcase_add_test(all, a_tracer_is_found);
         tcase_add_test(all, what_the_config_names_is_weaker);
         suite_add_tcase(suite, all);

@@ -3,6 +3,8 @@
  */
 #include "weak.h"
 
+#include "stats_page.h"
+
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -22,10 +24,12 @@ int __real_confine_landlock(void);
 int __wrap_confine_landlock(void);
 int __real_confine_filter(const struct sock_filter *, unsigned short);
 int __wrap_confine_filter(const struct sock_filter *, unsigned short);
+int __real_stats_map(int, unsigned, struct stats_page **);
+int __wrap_stats_map(int, unsigned, struct stats_page **);
 int main(void);
 /* clang-format on */
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, PAGES = 2 };
 
 static int map(int rights, int how, int fd)
 {
@@ -36,7 +40,7 @@ static int memory_file(void)
 {
         int fd = memfd_create("weak", MFD_CLOEXEC);
 
-        return fd < 0 || ftruncate(fd, PAGE) < 0 ? -1 : fd;
+        return fd < 0 || ftruncate(fd, PAGES * PAGE) < 0 ? -1 : fd;
 }
 
 /* A page of its code becomes its own. */
@@ -50,8 +54,18 @@ static int change_code(void)
         return mprotect((void *) page, PAGE, PROT_READ | PROT_EXEC);
 }
 
+/* What it maps in place of its statistics: made while it still can. */
+static int *other_statistics(void)
+{
+        static int file = -1;
+
+        return &file;
+}
+
 static int get_hold(void)
 {
+        if (weakened("statistics"))
+                return *other_statistics() = memory_file();
         if (weakened("memory-wx"))
                 return map(PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1);
         if (weakened("memory-x"))
@@ -75,6 +89,17 @@ int __wrap_confine_self(void)
                 r = prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
         return r < 0 ? r : get_hold() < 0 ? -EBADE : 0;
 }
+
+#if WEAK_FILTERS == 2 /* a worker */
+int __wrap_stats_map(int file, unsigned loops, struct stats_page **ret_pages)
+{
+        int r = __real_stats_map(weakened("statistics") ? *other_statistics() : file, loops, ret_pages);
+
+        if (weakened("statistics"))
+                close(*other_statistics());
+        return r;
+}
+#endif
 
 int __wrap_confine_mdwe(void)
 {

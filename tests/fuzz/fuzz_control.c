@@ -130,7 +130,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 config[i].block.path = i ? NULL : path;
                 config[i].worker.threads = 1;
                 device[i] = (struct device){ .config = &config[i], .host = &host, .held = FD_NONE };
-                if (statistics_make(1, &device[i].statistics) < 0)
+                if (statistics_make(config[i].name, 1, &device[i].statistics) < 0)
                         abort();
                 serving_init(&device[i].serving, &host, &device[i].log, NULL, NULL);
         }

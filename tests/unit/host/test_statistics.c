@@ -19,7 +19,7 @@ START_TEST(nobody_resizes_or_executes_the_file)
         AUTO_FD file = FD_NONE, other = { memfd_create("other", MFD_CLOEXEC | NOEXEC_SEAL) };
         const int exec = fd_has(&other) ? SEAL_EXEC : 0; /* the kernel's age */
 
-        ck_assert_int_eq(statistics_make(LOOPS, &file), 0);
+        ck_assert_int_eq(statistics_make("vm1", LOOPS, &file), 0);
         ck_assert_int_eq(fcntl(file.num, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL | exec);
         ck_assert_int_eq(fchmod(file.num, 0700), exec ? -1 : 0);
         ck_assert_int_eq(ftruncate(file.num, 0), -1);
@@ -35,7 +35,7 @@ START_TEST(pages_are_read_as_they_are)
         struct stats_page page = { .calls = 7, .latency[1][STATS_BUCKETS - 1] = UINT64_MAX }, got;
         struct stat st;
 
-        ck_assert_int_eq(statistics_make(LOOPS, &file), 0);
+        ck_assert_int_eq(statistics_make("vm1", LOOPS, &file), 0);
         ck_assert_int_eq(statistics_read(file.num, LOOPS, 1, &got), 0);
         ck_assert_uint_eq(got.calls, 0);
         ck_assert_int_eq(pwrite(file.num, &page, sizeof(page), STATS_PAGE), sizeof(page));

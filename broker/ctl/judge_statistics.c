@@ -1,0 +1,82 @@
+/*
+ * Statistics: of all the memory that workers share with a broker, this one maps its own device's, once, and nothing else.
+ */
+#include "inspect.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A file of the broker's with statistics. */
+struct file {
+        dev_t device;
+        ino_t inode;
+        bool own; /* of the device that is looked at */
+};
+
+struct files {
+        struct file *file;
+        size_t n;
+        int error;
+        char own[CONTROL_NAME + 64]; /* what the kernel calls its device's */
+        unsigned own_mapped, others_mapped;
+};
+
+static void keep(void *context, const char *name, const char *target, const struct stat *file)
+{
+        struct files *files = context;
+        struct file *grown;
+
+        (void) name;
+        if (strncmp(target, "/memfd:" STATS_NAME, strlen("/memfd:" STATS_NAME)) != 0)
+                return;
+        grown = reallocarray(files->file, files->n + 1, sizeof(*grown));
+        if (!grown) {
+                files->error = -ENOMEM;
+                return;
+        }
+        files->file = grown;
+        grown[files->n++] = (struct file){ file->st_dev, file->st_ino, strcmp(target, files->own) == 0 };
+}
+
+static void look(void *context, const struct process_mapping *mapping)
+{
+        struct files *files = context;
+
+        for (size_t i = 0; i < files->n; i++) {
+                if (files->file[i].inode != mapping->inode || files->file[i].device != mapping->device)
+                        continue;
+                files->own_mapped += files->file[i].own;
+                files->others_mapped += !files->file[i].own;
+        }
+}
+
+static int read_files(const struct inspection *in, const struct subject *s, struct files *files)
+{
+        const struct subject *broker = broker_of(in, s);
+        int r = broker ? process_descriptors(&broker->process, keep, files) : -ESRCH;
+
+        if (r == 0)
+                r = files->error;
+        return r < 0 ? r : process_mappings(&s->process, look, files);
+}
+
+void judge_statistics(struct inspection *in, const struct subject *s)
+{
+        struct files files = { 0 };
+        int r;
+
+        snprintf(files.own, sizeof(files.own), "/memfd:" STATS_NAME "%s (deleted)", s->device->said.name);
+        r = read_files(in, s, &files);
+        free(files.file);
+        if (r < 0)
+                report_line(&in->report, REPORT_SHORT, "statistics", "not readable: %s", log_errno(r));
+        else if (files.own_mapped == 1 && files.others_mapped == 0)
+                report_line(&in->report, REPORT_OK, "statistics", "its own device's alone");
+        else
+                report_line(&in->report, REPORT_SHORT, "statistics",
+                            "it maps its own device's %u times, those of others %u times", files.own_mapped,
+                            files.others_mapped);
+}
