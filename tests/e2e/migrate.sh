@@ -2,20 +2,20 @@
 # Two QEMUs on one host, each with a back-end of its own on the same image: the guest moves over and back under verified
 # load. It needs the back-end's dirty log: with a worker that noted nothing there, the guest broke after the first move.
 # That each page is noted which a back-end writes is the business of tests/proto/log.c: a processor hides some of them here.
-# Usage: migrate.sh [ROUNDS] [postcopy] [packed]
+# The guest has two disks, one with split and one with packed rings, unless one kind is asked for.
+# Usage: migrate.sh [ROUNDS] [postcopy] [packed|split]
 . "$(dirname "$0")/lib.sh"
 
 e2e_begin
-image=$(image disk 64M)
 # QEMU before 9.0, emulating the processors, forgets to note pages that they write while it migrates, unless the memory's
 # size is no multiple of 256 KiB: without any device of ours, too, a guest of 512 MiB broke within some ten moves.
 guest_memory=524352K
 rounds=1 bandwidth=1000000000 # bytes/s
-by=precopy postcopy=no packed=''
+by=precopy postcopy=no kinds=(split packed)
 for word; do
         case $word in
         postcopy) by=postcopy postcopy=yes bandwidth=20000000 ;;        # it runs over there before most of its memory is
-        packed) packed=,packed=on ;;
+        packed | split) kinds=("$word") ;;
         *) rounds=$word ;;      # of there and back
         esac
 done
@@ -24,10 +24,21 @@ if [ $by = postcopy ] && ! { [ -r /dev/userfaultfd ] && [ -w /dev/userfaultfd ];
         exit "$E2E_SKIP"
 fi
 
-# Both back-ends have the image open, but only the one whose guest runs uses it.
-for side in left right; do
-        backend_block $side "$image" --set Block.Locking=off --set Device.Postcopy=$postcopy
+# Both sides have an image open, but only the one whose guest runs uses it.
+for kind in "${kinds[@]}"; do
+        image=$(image "$kind" 64M)
+        for side in left right; do
+                backend_block "$side-$kind" "$image" --set Block.Locking=off --set Device.Postcopy=$postcopy
+        done
 done
+
+# The QEMU options for all disks of a side: /dev/vda, ...
+disks() {
+        local kind
+        for kind in "${kinds[@]}"; do
+                disk "$1-$kind" 2 | sed "s/\$/,packed=$([ "$kind" = packed ] && echo on || echo off)/"
+        done
+}
 
 # guest_at SIDE [-incoming ADDRESS]: the virtual machine, with a monitor.
 guest_at() {
@@ -35,7 +46,7 @@ guest_at() {
         shift
         monitor_make "$side"
         # shellcheck disable=SC2046
-        guest_start "$side" 2 fio $(disk "$side" 2)$packed $(monitor "$side") "$@"
+        guest_start "$side" 2 fio $(disks "$side") $(monitor "$side") "$@"
         monitor_send "$side" '{"execute":"qmp_capabilities"}'
         monitor_send "$side" '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[{"capability":"events","state":true}]}}'
         [ $by = precopy ] ||
@@ -63,7 +74,9 @@ move() {
         gone "${guest_pid[$from]}" 10 || fail "the QEMU that was left does not end"
         guest_forget "$from"
         monitor_close "$from"
-        until_true 10 has_children "${backend_pid[$from]}" 0 || fail "the back-end that was left still serves"
+        for kind in "${kinds[@]}"; do
+                until_true 10 has_children "${backend_pid[$from-$kind]}" 0 || fail "the back-end that was left still serves"
+        done
 }
 
 passes() { guest "$1" 'cat /tmp/passes 2>/dev/null | wc -l'; }
@@ -84,10 +97,16 @@ verifies() {
 }
 
 guest_at left
-equal "the rings are packed, or not" "$(guest left 'cut -c 35 /sys/bus/virtio/devices/virtio0/features')" "$([ -n "$packed" ] && echo 1 || echo 0)"
+names=(vda vdb)
+for i in "${!kinds[@]}"; do
+        equal "the rings of ${names[i]} are packed, or not" "$(guest left "cut -c 35 /sys/block/${names[i]}/device/features")" \
+                "$([ "${kinds[i]}" = packed ] && echo 1 || echo 0)"
+done
+# One on each disk, or both on the only one.
+jobs="--name=one --filename=/dev/vda --offset=0 --name=other --filename=/dev/${names[${#kinds[@]} - 1]} --offset=8M"
 guest left '(n=0; while [ ! -e /tmp/stop ]; do
-                fio --name=verify --filename=/dev/vda --size=4M --offset_increment=8M --numjobs=2 --bsrange=4k-32k --rw=randrw
-                    --randseed=$n --verify=crc32c --verify_fatal=1 --ioengine=libaio --iodepth=8 --direct=1 --group_reporting
+                fio --size=4M --bsrange=4k-32k --rw=randrw
+                    --randseed=$n --verify=crc32c --verify_fatal=1 --ioengine=libaio --iodepth=8 --direct=1 --group_reporting '"$jobs"'
                     >/tmp/fio.$n 2>&1 && echo >>/tmp/passes || echo $n >>/tmp/bad;
                 n=$((n + 1));
         done; echo >/tmp/stopped) </dev/null >/dev/null 2>&1 &'
