@@ -52,7 +52,7 @@ static void release_held(struct device *device)
 
 static void serve(struct device *device, struct fd connection)
 {
-        int r = serving_start(&device->serving, device->config, &device->resource, connection);
+        int r = serving_start(&device->serving, device->config, connection);
 
         if (r < 0 && device->listener.connected)
                 sd_event_exit(device->host->event, r);
@@ -188,6 +188,7 @@ int device_start(struct device *device, struct host *host)
         serving_init(&device->serving, host, &device->log, on_free, device);
         device->serving.cgroup = device->cgroup.num;
         device->serving.statistics = device->statistics.num;
+        device->serving.resource = &device->resource;
         if (device->config->connect)
                 return outward_start(&device->outward, host, device->config, &device->log.log, on_outward, device);
         if (device->listener.connected) {
@@ -215,7 +216,7 @@ void device_look(struct device *device)
                 return;
         log_notice(&device->log.log, "%s: %llu bytes now, %llu before", device->config->block.path,
                    (unsigned long long) device->resource.block.capacity, (unsigned long long) before);
-        serving_resize(&device->serving, &device->resource);
+        serving_resize(&device->serving);
 }
 
 void device_stop(struct device *device)

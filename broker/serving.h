@@ -34,8 +34,8 @@ struct serving {
 
         int cgroup; /* borrowed: cgroup.procs of the device's; -1: none */
         int statistics; /* borrowed: the device's */
-        uint32_t id; /* number of the session */
         const struct resource *resource; /* borrowed: the device's */
+        uint32_t id; /* number of the session */
         int error;   /* why this one could not be started; 0: it was, or is on its way */
         bool resized; /* the disk, since the start began */
         bool killed; /* by us: then the end by SIGKILL is no news */
@@ -66,11 +66,10 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
  * Serves a connection, which it owns from here on, by a session and a worker for the device. -errno: refused, logged;
  * the connection is closed. A failure later on, `error` says which, ends in on_free like any other end.
  */
-int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
-                  struct fd connection);
+int serving_start(struct serving *serving, const struct device_config *config, struct fd connection);
 
 /* The disk has a new size: tells who uses it now, if anybody. Failures are logged; a next connection knows anyway. */
-void serving_resize(struct serving *serving, const struct resource *resource);
+void serving_resize(struct serving *serving);
 
 /* Virtio and protocol features that policy and config allow a device, and its vrings. */
 uint64_t serving_offered(const struct device_config *config);

@@ -13,6 +13,16 @@ struct serving_birth {
         struct fd session_channel; /* the other end: goes to the session by packet */
 };
 
+/* What both programs are told first. */
+struct ipc_device serving_device(const struct host *host, const struct device_config *config,
+                                 const struct resource *resource);
+struct ipc_connection serving_connection(uint32_t id, const struct device_config *config);
+
+/* What they are to be; their ids and descriptors are the caller's to set. */
+struct child serving_session_child(const struct host *host, const struct device_config *config);
+struct child serving_worker_child(const struct host *host, const struct device_config *config,
+                                  const struct resource *resource);
+
 /*
  * Begins to make session and worker, who get what was made for them; how it went is an event. -EAGAIN: no process can
  * be had, and nothing was given away.

@@ -26,8 +26,9 @@ static int raise_fsize(pid_t worker, rlim_t fsize)
         return prlimit(worker, RLIMIT_FSIZE, &limit, NULL) < 0 ? -errno : 0;
 }
 
-void serving_resize(struct serving *serving, const struct resource *resource)
+void serving_resize(struct serving *serving)
 {
+        const struct resource *resource = serving->resource;
         const struct ipc_resize resize = { .capacity = resource->block.capacity };
         int r;
 

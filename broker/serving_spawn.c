@@ -107,7 +107,7 @@ static void be_up(struct serving *serving)
                 log_error(&serving->log->log, "session %u: cannot be watched: %s: killed", serving->id, log_errno(r));
                 serving_kill(serving);
         } else if (serving->resized) {
-                serving_resize(serving, serving->resource);
+                serving_resize(serving);
         }
         host_report(serving->host);
 }
@@ -160,35 +160,49 @@ static int on_patience_over(sd_event_source *source, uint64_t usec, void *contex
         return 0;
 }
 
-int serving_spawn(struct serving *serving, struct serving_birth *birth, const struct device_config *config)
+struct child serving_session_child(const struct host *host, const struct device_config *config)
 {
-        const struct host *host = serving->host;
-        const struct policy_process *policy = &policy_process_worker;
         uint32_t queues = config->type->queues_max, threads = config->worker.threads;
-        bool namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES);
-        int reports = birth->session_reports.num, channel = birth->worker_channel.num;
-        struct child session = {
+
+        return (struct child){
                 .name = "vhost-session",
                 .program = host->programs.session.num,
-                .fd = { birth->session_control.num, reports, reports },
-                .id = serving->child[SERVING_SESSION].slot,
                 .limits = { .nofile = policy_count_of(policy_process_session.nofile, queues, threads),
                             .fsize = queues * vu_inflight_bytes(config->queue_size, true) },
-                .namespaces = namespaces,
+                .namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES),
         };
-        struct child worker = {
+}
+
+struct child serving_worker_child(const struct host *host, const struct device_config *config,
+                                  const struct resource *resource)
+{
+        const struct policy_process *policy = &policy_process_worker;
+        uint32_t queues = config->type->queues_max, threads = config->worker.threads;
+
+        return (struct child){
                 .name = "vhost-worker",
                 .program = host->programs.worker.num,
-                .fd = { channel, channel, channel },
-                .id = serving->child[SERVING_WORKER].slot,
                 .limits = { .nofile = policy_count_of(policy->nofile, queues, threads),
                             .nproc = limits_worker_tasks(config),
                             .memlock = policy_count_of(policy->memlock_kib, queues, threads) * 1024,
-                            .fsize = serving_worker_fsize(serving->resource),
+                            .fsize = serving_worker_fsize(resource),
                             .fsize_grows = true },
                 .affinity = config->worker.pinned ? &config->worker.cpus : NULL,
-                .namespaces = namespaces,
+                .namespaces = !(host->privilege.lacks & IPC_LAYER_NAMESPACES),
         };
+}
+
+static void give_fds(struct child *child, int first, int others)
+{
+        child->fd[0] = first;
+        child->fd[1] = child->fd[2] = others;
+}
+
+static int begin(struct serving *serving, struct serving_birth *birth, const struct device_config *config)
+{
+        const struct host *host = serving->host;
+        struct child session = serving_session_child(host, config);
+        struct child worker = serving_worker_child(host, config, serving->resource);
         const struct spawn both = {
                 .range = fd_has(&host->privilege.range) ? host->privilege.range.num : -1,
                 .cgroup = serving->cgroup,
@@ -197,7 +211,18 @@ int serving_spawn(struct serving *serving, struct serving_birth *birth, const st
                 .give = { &birth->session_control, &birth->worker_channel },
                 .n_give = 2,
         };
-        int r = spawn_begin(&both, &serving->spawning);
+
+        session.id = serving->child[SERVING_SESSION].slot;
+        worker.id = serving->child[SERVING_WORKER].slot;
+        give_fds(&session, birth->session_control.num, birth->session_reports.num);
+        give_fds(&worker, birth->worker_channel.num, birth->worker_channel.num);
+        return spawn_begin(&both, &serving->spawning);
+}
+
+int serving_spawn(struct serving *serving, struct serving_birth *birth, const struct device_config *config)
+{
+        const struct host *host = serving->host;
+        int r = begin(serving, birth, config);
 
         if (r < 0)
                 return r;

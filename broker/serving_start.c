@@ -52,11 +52,10 @@ uint32_t serving_queues(const struct device_config *config)
         return config->type->queues_max < config->block.queues ? config->type->queues_max : config->block.queues;
 }
 
-/* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
-static int send_device(struct serving *serving, const struct serving_birth *birth, const struct device_config *config,
-                       const struct resource *resource, struct fd fence_write)
+struct ipc_device serving_device(const struct host *host, const struct device_config *config,
+                                 const struct resource *resource)
 {
-        struct ipc_device device = {
+        return (struct ipc_device){
                 .device = config->type->id,
                 .queues = serving_queues(config),
                 .threads = config->worker.threads,
@@ -65,9 +64,31 @@ static int send_device(struct serving *serving, const struct serving_birth *birt
                 .postcopy = config->postcopy,
                 .features = serving_offered(config),
                 .may_lack = config->may_lack,
-                .lacks = serving->host->privilege.lacks,
+                .lacks = host->privilege.lacks,
                 .block = resource->block,
         };
+}
+
+struct ipc_connection serving_connection(uint32_t id, const struct device_config *config)
+{
+        return (struct ipc_connection){
+                .id = id,
+                .device = config->type->id,
+                .features = serving_offered(config),
+                .protocol_features = serving_protocol_offered(config),
+                .queues = config->type->queues_max,
+                .may_lack = config->may_lack,
+                .queue_size = config->queue_size,
+                .limits = config->limits.session,
+        };
+}
+
+/* DEVICE is in the worker's channel before anybody else holds its other end: only the broker can have written it. */
+static int send_device(struct serving *serving, const struct serving_birth *birth, const struct device_config *config,
+                       struct fd fence_write)
+{
+        const struct resource *resource = serving->resource;
+        struct ipc_device device = serving_device(serving->host, config, resource);
         int fds[4] = { fence_write.num, serving->statistics };
         unsigned n_fds = 2;
         int r = 0;
@@ -91,16 +112,7 @@ static int send_device(struct serving *serving, const struct serving_birth *birt
 static int send_connection(struct serving *serving, struct serving_birth *birth, const struct device_config *config,
                            struct fd *connection)
 {
-        struct ipc_connection opening = {
-                .id = serving->id,
-                .device = config->type->id,
-                .features = serving_offered(config),
-                .protocol_features = serving_protocol_offered(config),
-                .queues = config->type->queues_max,
-                .may_lack = config->may_lack,
-                .queue_size = config->queue_size,
-                .limits = config->limits.session,
-        };
+        struct ipc_connection opening = serving_connection(serving->id, config);
         int fds[] = { connection->num, birth->session_channel.num };
         int r = packet_send(serving->control.num, IPC_CONNECTION, 0, &opening, sizeof(opening), fds, 2);
 
@@ -112,7 +124,7 @@ static int send_connection(struct serving *serving, struct serving_birth *birth,
 }
 
 static int prepare(struct serving *serving, struct serving_birth *birth, const struct device_config *config,
-                   const struct resource *resource, struct fd *connection)
+                   struct fd *connection)
 {
         struct fd fence_write = FD_NONE;
         int r = make_pair(&serving->control, &birth->session_control);
@@ -126,7 +138,7 @@ static int prepare(struct serving *serving, struct serving_birth *birth, const s
         if (r == 0)
                 r = make_pipe(0, &serving->fence, &fence_write);
         if (r == 0)
-                r = send_device(serving, birth, config, resource, fd_take(&fence_write));
+                r = send_device(serving, birth, config, fd_take(&fence_write));
         if (r == 0)
                 r = send_connection(serving, birth, config, connection);
         fd_close(&fence_write);
@@ -167,10 +179,9 @@ static void give_slots_back(struct serving *serving)
                 slots_give_back(&serving->host->slots, serving->child[i].slot);
 }
 
-static void begin_anew(struct serving *serving, const struct device_config *config, const struct resource *resource)
+static void begin_anew(struct serving *serving, const struct device_config *config)
 {
         serving->id = ++serving->host->sessions;
-        serving->resource = resource;
         serving->peer = (struct ipc_peer){ .way = IPC_SESSION_TO_BROKER, .stage = IPC_UP };
         serving->lines = serving->packets = (struct log_limit){ 0 };
         serving->killed = serving->ready = serving->resized = false;
@@ -178,21 +189,20 @@ static void begin_anew(struct serving *serving, const struct device_config *conf
         serving->lines_per_s = config->limits.session.log_per_s;
 }
 
-int serving_start(struct serving *serving, const struct device_config *config, const struct resource *resource,
-                  struct fd connection)
+int serving_start(struct serving *serving, const struct device_config *config, struct fd connection)
 {
         struct serving_birth birth = { FD_NONE, FD_NONE, FD_NONE, FD_NONE };
         const char *what = "making a process";
         int r;
 
-        begin_anew(serving, config, resource);
+        begin_anew(serving, config);
         r = take_slots(serving);
         if (r < 0) {
                 log_error(&serving->log->log, "session %u: not started: no uid is free: %s", serving->id, log_errno(r));
                 undo(serving, &birth, connection);
                 return r;
         }
-        r = prepare(serving, &birth, config, resource, &connection);
+        r = prepare(serving, &birth, config, &connection);
         if (r < 0)
                 what = "its channels";
         else
