@@ -209,18 +209,20 @@ static int execute(const struct child *child)
         return -errno;
 }
 
+int child_prepare(const struct child *child, enum child_stage *ret_stage)
+{
+        int r = default_signals();
+
+        *ret_stage = CHILD_STAGE_FDS;
+        return r < 0 ? r : keep_fds(child);
+}
+
 int child_exec(const struct child *child, enum child_stage *ret_stage)
 {
         int r;
 
         *ret_stage = CHILD_STAGE_MAP;
         r = take_id(child);
-        if (r < 0)
-                return r;
-        *ret_stage = CHILD_STAGE_FDS;
-        r = default_signals();
-        if (r >= 0)
-                r = keep_fds(child);
         if (r < 0)
                 return r;
         *ret_stage = CHILD_STAGE_ROOT;

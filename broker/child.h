@@ -52,7 +52,13 @@ struct child {
 const char *child_stage_name(enum child_stage stage);
 
 /*
+ * The part that needs no id, while the map of the calling process is being written: signals, descriptors (those that
+ * were given are 0, 1, 2; the others close on exec). -errno, the stage in ret_stage.
+ */
+int child_prepare(const struct child *child, enum child_stage *ret_stage);
+
+/*
  * Confines the calling process and executes its program. Returns only on failure: the stage in ret_stage, -errno.
- * Must be called in the namespaces made for it, with its id map already written.
+ * Must be called in the namespaces made for it, prepared, with its id map already written.
  */
 int child_exec(const struct child *child, enum child_stage *ret_stage);

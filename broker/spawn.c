@@ -64,11 +64,15 @@ static int map_ids(pid_t pid, uint32_t id)
 
 static void __attribute__((noreturn)) run_child(const struct child *child, unsigned which, int report, int go)
 {
-        enum child_stage stage = CHILD_STAGE_MAP;
+        enum child_stage stage;
+        int r = child_prepare(child, &stage);
         char byte;
-        int r = -ECANCELED; /* the stage ended without a word */
 
-        if (read(go, &byte, 1) == 1)
+        if (r == 0 && read(go, &byte, 1) != 1) {
+                stage = CHILD_STAGE_MAP;
+                r = -ECANCELED; /* who was to write it ended without a word */
+        }
+        if (r == 0)
                 r = child_exec(child, &stage);
         fail(report, which, stage, r);
 }
@@ -119,12 +123,13 @@ static void keep(int *kept, unsigned *n, int fd)
  * Must hold none of what belongs to other devices: whoever waits for a hang-up there would wait for us as well, or for
  * a child that hangs before it executes its program.
  */
-static int keep_own(const struct spawn *spawn, int report)
+static int keep_own(const struct spawn *spawn, int report, int go)
 {
         int kept[KEPT_MOST];
         unsigned n = 0, from = CHILD_FDS;
 
         keep(kept, &n, report);
+        keep(kept, &n, go);
         keep(kept, &n, spawn->range);
         keep(kept, &n, spawn->cgroup);
         for (unsigned i = 0; i < spawn->n; i++) {
@@ -146,33 +151,45 @@ static int keep_own(const struct spawn *spawn, int report)
  * Must hold no more than the range namespace gives while it clones. DUMPABLE lets it write its children's id maps;
  * there is nothing secret in it that the broker's uid could not read otherwise.
  */
+static int enter(const struct spawn *spawn, int report, int go, enum child_stage *ret_stage)
+{
+        int r = keep_own(spawn, report, go);
+
+        *ret_stage = CHILD_STAGE_FDS;
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_ENTER;
+        if (spawn->range >= 0) {
+                if (setns(spawn->range, CLONE_NEWUSER) < 0)
+                        return -errno;
+                /* The broker's own uid need not be of the range: who has no id in a namespace makes none below it. */
+                if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+                        return -errno;
+                *ret_stage = CHILD_STAGE_NET;
+                if (unshare(CLONE_NEWNET) < 0)
+                        return -errno;
+                *ret_stage = CHILD_STAGE_ENTER;
+        }
+        return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* Must neither clone nor end before the broker lets it go: until then what it was given has its last close there. */
 static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int report, int go)
 {
+        enum child_stage stage;
+        int r = enter(spawn, report, go, &stage);
         char byte;
-        int r;
 
         if (read(go, &byte, 1) != 1)
                 _exit(1);
-        r = keep_own(spawn, report);
         if (r < 0)
-                fail(report, 0, CHILD_STAGE_FDS, r);
-        if (spawn->range >= 0) {
-                if (setns(spawn->range, CLONE_NEWUSER) < 0)
-                        fail(report, 0, CHILD_STAGE_ENTER, -errno);
-                /* The broker's own uid need not be of the range: who has no id in a namespace makes none below it. */
-                if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-                        fail(report, 0, CHILD_STAGE_ENTER, -errno);
-                if (unshare(CLONE_NEWNET) < 0)
-                        fail(report, 0, CHILD_STAGE_NET, -errno);
-        }
-        if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
-                fail(report, 0, CHILD_STAGE_ENTER, -errno);
+                fail(report, 0, stage, r);
         for (unsigned i = 0; i < spawn->n; i++)
                 clone_one(spawn, i, report);
         _exit(0);
 }
 
-/* Forks the stage and lets it go once we hold none of what it was given. Returns its pid or -errno. */
+/* Forks the stage and lets it go on once we hold none of what it was given. Returns its pid or -errno. */
 static pid_t start_stage(const struct spawn *spawn, int report)
 {
         int go[2];
