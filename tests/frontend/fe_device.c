@@ -199,13 +199,10 @@ int fe_device_start(const char *path, const struct fe_options *options, struct f
         return r ? r : fe_device_start_on(conn, options, ret_device);
 }
 
-int fe_device_reconnect(struct fe_device *device, const char *path)
+int fe_device_resume_on(struct fe_device *device, struct fe_conn conn)
 {
-        struct fe_conn conn;
-        int r = fe_connect(path, FE_TIMEOUT_MS, &conn);
+        int r;
 
-        if (r)
-                return r;
         fe_close(&device->conn);
         device->conn = conn;
         r = fe_device_negotiate(device);
@@ -220,6 +217,14 @@ int fe_device_reconnect(struct fe_device *device, const char *path)
         for (unsigned i = 0; i < device->n && !r; i++)
                 r = fe_set_vring_enable(&device->conn, i, true);
         return r;
+}
+
+int fe_device_reconnect(struct fe_device *device, const char *path)
+{
+        struct fe_conn conn;
+        int r = fe_connect(path, FE_TIMEOUT_MS, &conn);
+
+        return r ? r : fe_device_resume_on(device, conn);
 }
 
 int fe_device_stop(struct fe_device *device)

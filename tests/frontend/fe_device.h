@@ -68,6 +68,9 @@ struct vu_vring_addr fe_device_vring_addr(const struct fe_device *device, unsign
 /* Connects anew with memory, rings and in-flight area kept, as QEMU does after a lost connection. */
 int fe_device_reconnect(struct fe_device *device, const char *path);
 
+/* The same on a connection it owns from now on. */
+int fe_device_resume_on(struct fe_device *device, struct fe_conn conn);
+
 /* GET_VRING_BASE of all vrings and close. -EBADE: a base that is not the driver's position. */
 int fe_device_stop(struct fe_device *device);
 

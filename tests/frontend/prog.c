@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { PASSED = 3 };
+
 /* An abstract address, so that a program that has changed its uid still reaches it. */
 static int make_notify(struct prog *s, char name[108])
 {
@@ -34,7 +36,19 @@ static int make_notify(struct prog *s, char name[108])
         return 0;
 }
 
-static void run(char *const argv[], int err, const char *notify)
+/* As systemd hands it over: descriptor 3, known by these variables (sd_listen_fds(3)). */
+static void pass_socket(int listening)
+{
+        char pid[16];
+
+        snprintf(pid, sizeof(pid), "%d", (int) getpid());
+        dup2(listening, PASSED);
+        fcntl(PASSED, F_SETFD, 0); /* it may have been that very number */
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+}
+
+static void run(char *const argv[], int err, const char *notify, int listening)
 {
         sigset_t none;
 
@@ -42,6 +56,8 @@ static void run(char *const argv[], int err, const char *notify)
         sigprocmask(SIG_SETMASK, &none, NULL);
         dup2(err, 2);
         dup2(err, 1);
+        if (listening >= 0)
+                pass_socket(listening);
         setenv("NOTIFY_SOCKET", notify, 1);
         execvp(argv[0], argv);
         dprintf(2, "exec %s: %s\n", argv[0], strerror(errno));
@@ -49,6 +65,11 @@ static void run(char *const argv[], int err, const char *notify)
 }
 
 int prog_start(char *const argv[], struct prog *ret_prog)
+{
+        return prog_start_with(argv, -1, ret_prog);
+}
+
+int prog_start_with(char *const argv[], int listening, struct prog *ret_prog)
 {
         struct prog s = { .pidfd = FD_NONE, .err = FD_NONE, .notify = FD_NONE, .log = calloc(1, PROG_LOG_MAX) };
         int pair[2], r;
@@ -63,7 +84,7 @@ int prog_start(char *const argv[], struct prog *ret_prog)
         fd_nonblock(pair[0], true);
         s.pid = fork();
         if (!s.pid)
-                run(argv, pair[1], notify);
+                run(argv, pair[1], notify, listening);
         close(pair[1]);
         if (s.pid < 0)
                 return -errno;

@@ -23,6 +23,9 @@ struct prog {
 /* Starts argv (NULL-terminated, searched in PATH). -errno; that exec fails shows as an early end. */
 int prog_start(char *const argv[], struct prog *ret_prog);
 
+/* The same with a listening socket passed as systemd does; it stays the caller's. -1: none. */
+int prog_start_with(char *const argv[], int listening, struct prog *ret_prog);
+
 /* Waits for READY=1, once. -ECHILD: it has ended instead; -ETIMEDOUT. */
 int prog_ready(struct prog *s, int timeout_ms);
 

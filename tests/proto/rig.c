@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,7 +83,8 @@ static void stand_alone(const struct rig *rig, struct words *w)
         const struct rig_options *o = &rig->options;
 
         word(w, "--type=%s", o->type);
-        word(w, "--socket-path=%s", rig->socket);
+        if (!rig->options.held)
+                word(w, "--socket-path=%s", rig->socket);
         for (unsigned i = 0; i < RIG_SETS && o->set[i]; i++) {
                 word(w, "--set");
                 word(w, "%s", o->set[i]);
@@ -157,12 +160,23 @@ static void warm_up(struct rig *rig)
         rig->fds = prog_count_fds(rig->prog.pid);
 }
 
-/* The broker as the options say, ready. */
-static void start_broker(struct rig *rig)
+static void hold_socket(struct rig *rig)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+        static_assert(sizeof(rig->socket) <= sizeof(address.sun_path), "a rig's path is an address");
+        memcpy(address.sun_path, rig->socket, sizeof(rig->socket));
+        rig->held.num = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert(fd_has(&rig->held));
+        ck_assert_int_eq(bind(rig->held.num, (struct sockaddr *) &address, sizeof(address)), 0);
+        ck_assert_int_eq(listen(rig->held.num, 16), 0);
+}
+
+/* The broker as the options say; waits until it is ready. -ECHILD: it has ended instead, as its log says. */
+static int try_broker(struct rig *rig)
 {
         const char *broker = getenv("VHOST_BROKER");
         struct words w = { .n = 0 };
-        int r;
 
         ck_assert_msg(broker, "VHOST_BROKER is not set");
         word(&w, "%s", broker);
@@ -173,20 +187,28 @@ static void start_broker(struct rig *rig)
         word(&w, "--control-socket=%s", rig->control);
         if (rig->options.control_group)
                 word(&w, "--control-group=%s", rig->options.control_group);
-        OK(prog_start(w.argv, &rig->prog));
-        r = prog_ready(&rig->prog, RIG_START_MS);
+        OK(prog_start_with(w.argv, rig->held.num, &rig->prog));
+        return prog_ready(&rig->prog, RIG_START_MS);
+}
+
+static void start_broker(struct rig *rig)
+{
+        int r = try_broker(rig);
+
         ck_assert_msg(!r, "the broker is not ready: %s\n%s", log_errno(r), rig->prog.log);
 }
 
 struct rig rig_start(struct rig_options options)
 {
-        struct rig rig = { .options = options };
+        struct rig rig = { .options = options, .held = FD_NONE };
 
         rig.options.type = options.type ? options.type : "block";
         rig.options.queues = options.queues ? options.queues : 4;
         rig.options.disk_bytes = options.disk_bytes ? options.disk_bytes : RIG_DISK_BYTES;
         make_paths(&rig);
         make_disks(&rig);
+        if (options.held)
+                hold_socket(&rig);
         if (options.neighbour)
                 write_configs(&rig);
         start_broker(&rig);
@@ -218,6 +240,33 @@ void rig_kill(struct rig *rig, const pid_t *pids, unsigned n)
         while (waitpid(-1, NULL, 0) > 0) /* the broker, and its children, now ours */
                 ;
         prog_done(&rig->prog);
+}
+
+void rig_crash(struct rig *rig)
+{
+        int status;
+
+        ck_assert_int_eq(kill(rig->prog.pid, SIGKILL), 0);
+        OK(prog_end(&rig->prog, FE_TIMEOUT_MS, &status));
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        prog_done(&rig->prog);
+}
+
+unsigned rig_restart(struct rig *rig)
+{
+        long long deadline = fe_deadline(RIG_START_MS);
+        int r, status;
+
+        rig->fds = 0;
+        for (unsigned failed = 0;; failed++) {
+                r = try_broker(rig);
+                if (!r)
+                        return failed;
+                ck_assert_msg(r == -ECHILD && fe_left_ms(deadline), "no broker is ready: %s\n%s", log_errno(r),
+                              rig->prog.log);
+                OK(prog_end(&rig->prog, FE_TIMEOUT_MS, &status));
+                prog_done(&rig->prog);
+        }
 }
 
 void rig_start_again(struct rig *rig)
@@ -256,6 +305,7 @@ void rig_stop(struct rig *rig)
         r = prog_stop(&rig->prog, RIG_STOP_MS, &status, &ms);
         ck_assert_msg(!r, "stopping left something: %s", log_errno(r));
         ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "the broker ended with status %#x", status);
+        fd_close(&rig->held);
 }
 
 void rig_drop(struct rig *rig)

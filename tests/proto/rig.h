@@ -20,6 +20,7 @@ struct rig_options {
         const char *engine; /* NULL: auto */
         unsigned queues;    /* 0: 4 */
         bool read_only;
+        bool held;      /* the rig holds the listening socket, as systemd does, and passes it to each broker */
         bool neighbour; /* a second device behind the same broker */
         uint64_t disk_bytes;
         const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE, not of the neighbour */
@@ -29,11 +30,12 @@ struct rig_options {
 struct rig {
         struct rig_options options;
         struct prog prog;
+        struct fd held; /* the listening socket, if options.held */
         char dir[RIG_PATH_MAX / 2];
         char socket[RIG_PATH_MAX], disk[RIG_PATH_MAX];
         char other_socket[RIG_PATH_MAX], other_disk[RIG_PATH_MAX];
         char control[RIG_PATH_MAX]; /* the broker's control socket */
-        int fds; /* of the broker, before the first connection */
+        int fds;                    /* of the broker, before the first connection */
 };
 
 /* Starts a broker and waits until it is ready; fails the test else. */
@@ -48,8 +50,14 @@ void rig_drop(struct rig *rig);
 /* Kills processes with SIGKILL, without a pause between them, and waits for their ends. */
 void rig_kill(struct rig *rig, const pid_t *pids, unsigned n);
 
+/* Kills the broker alone and waits for its end; its sessions and workers are left to end by themselves. */
+void rig_crash(struct rig *rig);
+
 /* After the broker was among those: a new one, the same in all; how many fds it holds is not checked any more. */
 void rig_start_again(struct rig *rig);
+
+/* The same as often as the start fails, for a while, as systemd does; returns how often that was. */
+unsigned rig_restart(struct rig *rig);
 
 #define RIG_WITH(name, ...)                                                                                            \
         __attribute__((cleanup(rig_stop))) struct rig name = rig_start((struct rig_options){ __VA_ARGS__ })
