@@ -3,12 +3,14 @@
  *
  *   client SOCKET once   writes the disk's second sector, reads it back, leaves
  *   client SOCKET hold   the same, says "up", stays until the back-end hangs up, and says "gone"
+ *   client SOCKET PID    kills that broker under load, comes back at once, and says after how long all went on
  *
  * Exit status 0 only if all of that worked.
  */
 #include "drv_blk.h"
 #include "fe_device.h"
 #include "log.h"
+#include "outlive.h"
 
 #include <err.h>
 #include <errno.h>
@@ -52,6 +54,15 @@ static void hold(struct fe_device *device)
         fe_device_drop(device);
 }
 
+static void outlive_broker(struct fe_device *device, const char *socket, const char *pid)
+{
+        int ms, r = outlive(device, socket, (pid_t) strtol(pid, NULL, 10), PATIENCE_MS, &ms);
+
+        if (r < 0)
+                errx(1, "%s: killing broker %s: %s", socket, pid, log_errno(r));
+        printf("outlived %d ms\n", ms);
+}
+
 int main(int argc, char **argv)
 {
         struct fe_device device;
@@ -59,7 +70,7 @@ int main(int argc, char **argv)
         int r;
 
         if (argc != 3)
-                errx(2, "usage: client SOCKET once|hold");
+                errx(2, "usage: client SOCKET once|hold|PID");
         r = fe_connect(argv[1], PATIENCE_MS, &conn);
         if (r == 0) {
                 conn.timeout_ms = PATIENCE_MS;
@@ -74,6 +85,8 @@ int main(int argc, char **argv)
                 hold(&device);
                 return EXIT_SUCCESS;
         }
+        if (strcmp(argv[2], "once") != 0)
+                outlive_broker(&device, argv[1], argv[2]);
         r = fe_device_stop(&device);
         if (r < 0)
                 errx(1, "%s: leaving: %s", argv[1], log_errno(r));
