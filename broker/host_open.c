@@ -6,6 +6,7 @@
 
 #include "affinity.h"
 #include "cgroup.h"
+#include "clock_now.h"
 #include "control.h"
 #include "device.h"
 #include "down.h"
@@ -15,6 +16,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* For all disks together: the sound devices wait as well, and what a killed broker left ends everywhere at once. */
+enum { LOCK_WAIT_MS = 2000 };
 
 static int find_socket(struct device *device, const struct options *options, struct listen_passed *passed,
                        const struct log *log)
@@ -46,8 +50,8 @@ static int find_socket(struct device *device, const struct options *options, str
         return listen_on_path(device->config->socket, device->config->where[CONFIG_SOCKET], log, &device->listener);
 }
 
-static int open_device(struct device *device, const struct options *options, struct listen_passed *passed,
-                       const struct log *log)
+static int open_device(struct device *device, const struct options *options, long long until,
+                       struct listen_passed *passed, const struct log *log)
 {
         const struct device_config *config = device->config;
         int r = affinity_check(config, log);
@@ -55,7 +59,7 @@ static int open_device(struct device *device, const struct options *options, str
         if (r >= 0)
                 r = statistics_make(config->name, config->worker.threads, &device->statistics);
         if (r >= 0)
-                r = resource_open(config, log, &device->resource);
+                r = resource_open(config, log, until, &device->resource);
         if (r >= 0)
                 r = find_socket(device, options, passed, log);
         if (r >= 0 && options->cgroup)
@@ -81,6 +85,7 @@ static void put_down(struct host *host, const char *name, struct listener *liste
 static int open_devices(struct host *host, const struct options *options, const struct config *config,
                         struct listen_passed *passed)
 {
+        long long until = clock_now_ns() + LOCK_WAIT_MS * 1000000LL;
         bool only = options->alone || options->device;
         int r = 0;
 
@@ -92,7 +97,7 @@ static int open_devices(struct host *host, const struct options *options, const 
                 device->listener.socket = FD_NONE;
                 broker_log_init(&device->log, device->config->name, options->log_level);
                 host->n_devices++;
-                r = open_device(device, options, passed, host->log);
+                r = open_device(device, options, until, passed, host->log);
                 if (r >= 0)
                         continue;
                 if (only)

@@ -167,7 +167,7 @@ static int check_devices(struct config *config, const struct log *log)
                 config->device[i].block.locking = false;
                 if (affinity_check(&config->device[i], log) < 0)
                         status = EXIT_FAILURE;
-                if (resource_open(&config->device[i], log, &resource) < 0)
+                if (resource_open(&config->device[i], log, 0, &resource) < 0)
                         status = EXIT_FAILURE;
                 else
                         resource_done(&resource);

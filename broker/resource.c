@@ -4,6 +4,7 @@
  */
 #include "resource.h"
 
+#include "clock_now.h"
 #include "image_lock.h"
 #include "resource_probe.h"
 #include "virtio.h"
@@ -17,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOCK_WAIT_MS = 300, LOCK_RETRY_MS = 20 };
+enum { LOCK_RETRY_MS = 20 };
 
 /* What a failure is said with. */
 struct report {
@@ -110,25 +111,25 @@ static int open_disk(const struct report *report, const struct config_block *con
 }
 
 /* A broker that was killed leaves its locks until the kernel has ended the last I/O of its workers: be patient. */
-static int lock_patiently(int disk, bool writes, const char **ret_conflict)
+static int lock_patiently(int disk, bool writes, long long until, const char **ret_conflict)
 {
         int r = image_lock(disk, writes, ret_conflict);
 
-        for (int waited = 0; r == -EBUSY && waited < LOCK_WAIT_MS; waited += LOCK_RETRY_MS) {
+        while (r == -EBUSY && clock_now_ns() < until) {
                 poll(NULL, 0, LOCK_RETRY_MS);
                 r = image_lock(disk, writes, ret_conflict);
         }
         return r;
 }
 
-static int lock_disk(const struct report *report, const struct config_block *config, int disk)
+static int lock_disk(const struct report *report, const struct config_block *config, long long until, int disk)
 {
         const char *conflict = "";
         int r;
 
         if (!config->locking)
                 return 0;
-        r = lock_patiently(disk, !config->read_only, &conflict);
+        r = lock_patiently(disk, !config->read_only, until, &conflict);
         if (r == -EBUSY)
                 return fail(report, r, "can't be used for %s: %s (Locking=off would not care)",
                             config->read_only ? "reading" : "writing", conflict);
@@ -176,14 +177,15 @@ static int probe_disk(const struct report *report, const struct config_block *co
         return fit_block_size(report, config, &probe, block);
 }
 
-static int open_block(const struct report *report, const struct config_block *config, struct resource *resource)
+static int open_block(const struct report *report, const struct config_block *config, long long until,
+                      struct resource *resource)
 {
         AUTO_FD disk = FD_NONE;
         struct stat st;
         int r = open_disk(report, config, &disk, &st);
 
         if (r == 0)
-                r = lock_disk(report, config, disk.num);
+                r = lock_disk(report, config, until, disk.num);
         if (r == 0)
                 r = probe_disk(report, config, disk.num, &st, &resource->block);
         if (r == 0)
@@ -221,7 +223,8 @@ static int open_userfault(const struct device_config *config, const struct log *
         return 0;
 }
 
-int resource_open(const struct device_config *config, const struct log *log, struct resource *ret_resource)
+int resource_open(const struct device_config *config, const struct log *log, long long until,
+                  struct resource *ret_resource)
 {
         struct resource resource = { .disk = FD_NONE, .userfault = FD_NONE };
         const char *where = config->where[CONFIG_PATH];
@@ -236,7 +239,7 @@ int resource_open(const struct device_config *config, const struct log *log, str
                 if (config->block.engine == IPC_ENGINE_NULL)
                         null_block(&config->block, block);
                 else
-                        r = open_block(&report, &config->block, &resource);
+                        r = open_block(&report, &config->block, until, &resource);
         }
         if (r == 0 && config->postcopy)
                 r = open_userfault(config, log, &resource.userfault);

@@ -15,10 +15,11 @@ struct resource {
 };
 
 /*
- * Opens what the device's config names. The image locks live as long as this open file, also in duplicates of it.
- * Every failure is one logged line and -errno: -EBUSY: locked by another; -EINVAL: not a disk, or unfit for the config.
+ * Opens what the config names. Image locks live as long as this open file, also in duplicates; those of others are
+ * waited for `until` (CLOCK_MONOTONIC, ns). Failures are one logged line and -errno: -EBUSY: locked; -EINVAL: unfit.
  */
-int resource_open(const struct device_config *config, const struct log *log, struct resource *ret_resource);
+int resource_open(const struct device_config *config, const struct log *log, long long until,
+                  struct resource *ret_resource);
 
 /*
  * Asks for the disk's size again: 1 and resource->block.capacity, resource->bytes are new; 0: as before, or there is no

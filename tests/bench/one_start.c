@@ -268,7 +268,7 @@ static int become_broker(struct bench *b, const char *broker)
         if (r == 0)
                 r = statistics_make(b->config->name, b->config->worker.threads, &b->statistics);
         if (r == 0)
-                r = resource_open(b->config, &bench_log, &b->resource);
+                r = resource_open(b->config, &bench_log, 0, &b->resource);
         if (r == 0)
                 r = privilege_give_away(&want, &bench_log, &b->host.privilege);
         return r < 0 ? r : own_filter_load(&bench_log);

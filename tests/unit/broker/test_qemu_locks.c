@@ -97,7 +97,7 @@ START_TEST(qemu_second)
         int status;
 
         config.block.read_only = !seconds[_i].we_write;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         status = run(seconds[_i].arguments);
         ck_assert_msg((status == 0) == seconds[_i].allowed, "exit status %d", status);
         resource_done(&resource);
@@ -154,7 +154,7 @@ START_TEST(qemu_first)
         await_prompt(out[0]);
 
         config.block.read_only = !firsts[_i].we_write;
-        r = resource_open(&config, &scratch.log, &resource);
+        r = resource_open(&config, &scratch.log, 0, &resource);
         ck_assert_str_eq(scratch.lines, firsts[_i].line);
         ck_assert_int_eq(r, firsts[_i].line[0] ? -EBUSY : 0);
         if (r == 0)

@@ -2,6 +2,7 @@
  * Disks: what is refused, what is found out about one, and the locks between two openers.
  */
 #include "array.h"
+#include "clock_now.h"
 #include "image_lock.h"
 #include "resource.h"
 #include "scratch.h"
@@ -9,6 +10,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct scratch scratch;
@@ -58,7 +61,7 @@ START_TEST(file)
         make_disk(1000000);
         strcpy(config.block.serial, "01234567890123456789");
         config.block.engine = IPC_ENGINE_SYNC;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert_str_eq(scratch.lines, "");
         flags = fcntl(resource.disk.num, F_GETFL);
         ck_assert_int_eq(flags & O_ACCMODE, O_RDWR);
@@ -81,7 +84,7 @@ START_TEST(block_size)
 
         make_disk(10000);
         config.block.block_size = 4096;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert_uint_eq(resource.block.block_size, 4096);
         ck_assert_uint_eq(resource.block.physical_size, 4096);
         ck_assert_uint_eq(resource.block.capacity, 8192);
@@ -96,7 +99,7 @@ START_TEST(read_only)
         make_disk(4096);
         ck_assert_int_eq(chmod("disk", 0400), 0);
         config.block.read_only = true;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert_int_eq(fcntl(resource.disk.num, F_GETFL) & O_ACCMODE, O_RDONLY);
         ck_assert(resource.block.read_only && !resource.block.discard);
         ck_assert_int_lt((int) write(resource.disk.num, "x", 1), 0);
@@ -115,7 +118,7 @@ START_TEST(discard_probe_is_harmless)
         memset(before, 'x', sizeof(before));
         fd = open("disk", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
         ck_assert_int_eq((int) write(fd, before, sizeof(before)), (int) sizeof(before));
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert(resource.block.discard);
         resource_done(&resource);
         ck_assert_int_eq(fstat(fd, &st), 0);
@@ -125,7 +128,7 @@ START_TEST(discard_probe_is_harmless)
         close(fd);
 
         config.block.discard = false;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert(!resource.block.discard);
         resource_done(&resource);
 }
@@ -139,7 +142,7 @@ START_TEST(direct)
         make_disk(1 << 20);
         config.block.direct = true;
         config.block.block_size = 4096;
-        r = resource_open(&config, &scratch.log, &resource);
+        r = resource_open(&config, &scratch.log, 0, &resource);
         if (r < 0) { /* the file system has no direct I/O: it must be said so */
                 ck_assert_str_eq(scratch.lines, "disk: this file system refuses O_DIRECT; use Cache=writeback\n");
                 return;
@@ -159,7 +162,7 @@ START_TEST(direct_refused)
 
         use_path("/proc/self/status");
         config.block.direct = config.block.read_only = true;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), -EINVAL);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), -EINVAL);
         ck_assert_str_eq(scratch.lines, "/proc/self/status: this file system refuses O_DIRECT; use Cache=writeback\n");
 }
 END_TEST
@@ -170,13 +173,13 @@ START_TEST(no_disk)
 
         config.block.engine = IPC_ENGINE_NULL;
         config.block.size = 1 << 30;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert(!fd_has(&resource.disk));
         ck_assert_uint_eq(resource.block.capacity, 1 << 30);
         ck_assert_uint_eq(resource.block.block_size, 512);
 
         config.type = &policy_rng;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
         ck_assert(!fd_has(&resource.disk));
         ck_assert_uint_eq(resource.block.capacity, 0);
 }
@@ -210,7 +213,7 @@ START_TEST(refused)
         for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
                 use_path(kinds[i].path);
                 scratch_quiet(&scratch);
-                ck_assert_int_lt(resource_open(&config, &scratch.log, &resource), 0);
+                ck_assert_int_lt(resource_open(&config, &scratch.log, 0, &resource), 0);
                 ck_assert_str_eq(scratch.lines, kinds[i].line);
         }
 }
@@ -223,13 +226,13 @@ START_TEST(place_is_told)
         struct resource resource;
 
         ck_assert_int_eq(config_set(&config, &line, "Block", "Path", "/none/here", &scratch.log), 0);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), -ENOENT);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), -ENOENT);
         ck_assert_str_eq(scratch.lines, "a.conf:7: /none/here: ENOENT\n");
 
         scratch_quiet(&scratch);
         config.layer++;
         ck_assert_int_eq(config_set(&config, &option, "Block", "Path", "/none/here", &scratch.log), 0);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), -ENOENT);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), -ENOENT);
         ck_assert_str_eq(scratch.lines, "--blk-file=/none/here: ENOENT\n");
 }
 END_TEST
@@ -246,7 +249,7 @@ START_TEST(unwritable)
         ck_assert_int_eq(chmod(".", 0755), 0);
         if (root)
                 ck_assert_int_eq(seteuid(65534), 0);
-        r = resource_open(&config, &scratch.log, &resource);
+        r = resource_open(&config, &scratch.log, 0, &resource);
         if (root)
                 ck_assert_int_eq(seteuid(0), 0);
         ck_assert_int_eq(r, -EACCES);
@@ -271,7 +274,7 @@ START_TEST(postcopy_that_the_kernel_refuses)
         if (root)
                 ck_assert_int_eq(seteuid(65534), 0);
         may = faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 ? -errno : 0;
-        r = resource_open(&config, &scratch.log, &resource);
+        r = resource_open(&config, &scratch.log, 0, &resource);
         if (root)
                 ck_assert_int_eq(seteuid(0), 0);
         ck_assert_int_eq(r, may);
@@ -313,10 +316,10 @@ START_TEST(pair)
         make_disk(4096);
         config.block.read_only = !pairs[_i].first_writes;
         config.block.locking = pairs[_i].first_locks;
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &first), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &first), 0);
         config.block.read_only = !pairs[_i].second_writes;
         config.block.locking = pairs[_i].second_locks;
-        r = resource_open(&config, &scratch.log, &second);
+        r = resource_open(&config, &scratch.log, 0, &second);
         ck_assert_str_eq(scratch.lines, pairs[_i].line ? pairs[_i].line : "");
         ck_assert_int_eq(r, pairs[_i].line ? -EBUSY : 0);
         if (r == 0)
@@ -332,12 +335,34 @@ START_TEST(lock_ends_with_last_duplicate)
         struct fd duplicate;
 
         make_disk(4096);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &first), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &first), 0);
         ck_assert_int_eq(fd_dup(first.disk.num, &duplicate), 0);
         resource_done(&first);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &second), -EBUSY);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &second), -EBUSY);
         fd_close(&duplicate);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &second), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &second), 0);
+        resource_done(&second);
+}
+END_TEST
+
+/* What a killed broker has left keeps its locks for a while: its duplicate is another process's here. */
+START_TEST(lock_is_waited_for)
+{
+        struct resource first, second;
+        int status;
+        pid_t pid;
+
+        make_disk(4096);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &first), 0);
+        pid = fork();
+        if (pid == 0) {
+                poll(NULL, 0, 100); /* as long as it takes the other to look for the first time, or it sees nothing */
+                _exit(0);
+        }
+        ck_assert_int_gt(pid, 0);
+        resource_done(&first);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, clock_now_ns() + 10000000000LL, &second), 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         resource_done(&second);
 }
 END_TEST
@@ -348,10 +373,10 @@ START_TEST(refusal_leaves_nothing)
         struct resource first, second;
 
         make_disk(4096);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &first), 0);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &second), -EBUSY);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &first), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &second), -EBUSY);
         resource_done(&first);
-        ck_assert_int_eq(resource_open(&config, &scratch.log, &first), 0);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &first), 0);
         resource_done(&first);
 }
 END_TEST
@@ -369,7 +394,7 @@ START_TEST(bytes)
 
                 make_disk(4096);
                 config.block.read_only = !writes;
-                ck_assert_int_eq(resource_open(&config, &scratch.log, &resource), 0);
+                ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
                 other = open("disk", O_RDONLY | O_CLOEXEC);
                 for (int at = 0; at < 256; at++) {
                         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = 1 };
@@ -404,6 +429,7 @@ int main(void)
         tcase_add_test(all, postcopy_that_the_kernel_refuses);
         tcase_add_loop_test(all, pair, 0, (int) ARRAY_SIZE(pairs));
         tcase_add_test(all, lock_ends_with_last_duplicate);
+        tcase_add_test(all, lock_is_waited_for);
         tcase_add_test(all, refusal_leaves_nothing);
         tcase_add_test(all, bytes);
         suite_add_tcase(suite, all);
