@@ -120,13 +120,13 @@ static void print_line(const struct known_device *device, const struct stats_pag
         char read[32], write[32];
 
         for (unsigned i = STATS_FLUSH; i < STATS_KINDS; i++)
-                others += sum->requests[i];
+                others = stats_add(others, sum->requests[i]);
         time_text(stats_quantile(sum->latency[STATS_READ], 990), read, sizeof(read));
         time_text(stats_quantile(sum->latency[STATS_WRITE], 990), write, sizeof(write));
         printf("%-20s %-9s %12" PRIu64 " %16" PRIu64 " %12" PRIu64 " %16" PRIu64 " %10" PRIu64 " %8" PRIu64 " %9" PRIu64
                " %10s %10s\n", device->said.name, name_of_state(device->said.state), sum->requests[STATS_READ],
                sum->bytes[STATS_READ], sum->requests[STATS_WRITE], sum->bytes[STATS_WRITE], others,
-               sum->errors[STATS_IOERR] + sum->errors[STATS_UNSUPP], sum->in_flight, read, write);
+               stats_add(sum->errors[STATS_IOERR], sum->errors[STATS_UNSUPP]), sum->in_flight, read, write);
 }
 
 static int one_device(struct showing *to, const struct ctl *ctl, struct brokers *brokers,

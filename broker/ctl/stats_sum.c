@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static uint64_t add(uint64_t a, uint64_t b)
+uint64_t stats_add(uint64_t a, uint64_t b)
 {
         uint64_t sum;
 
@@ -19,7 +19,7 @@ void stats_sum(struct stats_page *to, const struct stats_page *page)
         memcpy(sum, to, sizeof(sum));
         memcpy(more, page, sizeof(more));
         for (unsigned i = 0; i < STATS_COUNTERS; i++)
-                sum[i] = add(sum[i], more[i]);
+                sum[i] = stats_add(sum[i], more[i]);
         memcpy(to, sum, sizeof(sum));
 }
 
@@ -28,7 +28,7 @@ uint64_t stats_count(const uint64_t latency[STATS_BUCKETS])
         uint64_t n = 0;
 
         for (unsigned i = 0; i < STATS_BUCKETS; i++)
-                n = add(n, latency[i]);
+                n = stats_add(n, latency[i]);
         return n;
 }
 
@@ -38,7 +38,7 @@ uint64_t stats_quantile(const uint64_t latency[STATS_BUCKETS], unsigned per_mill
         uint64_t wanted = n / 1000 * per_mille + (n % 1000 * per_mille + 999) / 1000; /* rounded up, without overflow */
 
         for (unsigned i = 0; n && i < STATS_BUCKETS; i++) {
-                seen = add(seen, latency[i]);
+                seen = stats_add(seen, latency[i]);
                 if (seen >= wanted && seen)
                         return stats_bucket_end(i);
         }

@@ -5,6 +5,9 @@
 
 #include "stats_page.h"
 
+/* A sum that is too large is the largest number. */
+uint64_t stats_add(uint64_t a, uint64_t b);
+
 /* Adds all counters; a sum that is too large stays at the largest number. */
 void stats_sum(struct stats_page *to, const struct stats_page *page);
 
