@@ -25,8 +25,8 @@ rlim_t serving_worker_fsize(const struct resource *resource)
 static int on_again(sd_event_source *source, uint64_t usec, void *context);
 
 /*
- * Whatever was born is killed, and reaped like all others. Who is born while we do so says it before he goes on: only
- * the pipe's end means that there is nobody else.
+ * Whatever was born is killed, and reaped like all others. Who is born while we do so is noted before he runs: only the
+ * pipe's end means that there is nobody else.
  */
 static void end(struct serving *serving)
 {
@@ -51,9 +51,11 @@ static void give_up(struct serving *serving, int error)
         if (error == spawning->error)
                 log_error(log, "session %u: not started: %s: %s: %s", serving->id, serving_child_name(spawning->which),
                           child_stage_name(spawning->failed), log_errno(error));
+        else if (error == -ETIMEDOUT)
+                log_error(log, "session %u: not started: confining it hangs: %s: %s", serving->id,
+                          child_stage_name(spawn_stands_at(spawning)), log_errno(error));
         else
-                log_error(log, "session %u: not started: %s%s", serving->id,
-                          error == -ETIMEDOUT ? "confining it hangs: " : "", log_errno(error));
+                log_error(log, "session %u: not started: %s", serving->id, log_errno(error));
         end(serving);
 }
 
@@ -119,7 +121,7 @@ static void adopt(struct serving *serving)
 
         serving->spawn_source = sd_event_source_disable_unref(serving->spawn_source);
         serving->timer = sd_event_source_disable_unref(serving->timer);
-        fd_close(&serving->spawning.report);
+        spawn_done(&serving->spawning);
         r = adopt_all(serving);
         for (unsigned i = 0; r == 0 && !serving->error && i < SERVING_CHILDREN; i++)
                 if (!fd_has(&serving->child[i].pidfd))

@@ -14,40 +14,27 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-        /* What a report says. */
-        REPORT_PID = 1,
-        REPORT_FAILED = 2,
+enum { KEPT_MOST = 4 + SPAWN_MOST * (1 + CHILD_FDS) };
 
-        KEPT_MOST = 4 + SPAWN_MOST * (1 + CHILD_FDS),
-};
-
-/* One write to the report pipe, which nobody but our own code holds; exec and exit close it. */
+/* A failure, in one write to the report pipe, which nobody but our own code holds; exec and exit close it. */
 struct report {
-        int32_t kind;
         uint32_t which; /* child */
         int32_t stage;
         int32_t error;
-        pid_t pid;
 };
-
-static void say(int pipe, const struct report *report)
-{
-        ssize_t written;
-
-        do
-                written = write(pipe, report, sizeof(*report));
-        while (written < 0 && errno == EINTR);
-}
 
 static void __attribute__((noreturn)) fail(int pipe, unsigned which, enum child_stage stage, int error)
 {
-        say(pipe, &(struct report){ .kind = REPORT_FAILED, .which = which, .stage = (int32_t) stage, .error = error });
+        const struct report report = { .which = which, .stage = (int32_t) stage, .error = error };
+
+        while (write(pipe, &report, sizeof(report)) < 0 && errno == EINTR)
+                ;
         _exit(1);
 }
 
@@ -62,51 +49,66 @@ static int map_ids(pid_t pid, uint32_t id)
         return r < 0 ? r : proc_write(pid, "uid_map", line);
 }
 
-static void __attribute__((noreturn)) run_child(const struct child *child, unsigned which, int report, int go)
+static void __attribute__((noreturn)) run_child(const struct child *child, unsigned which, enum child_stage *at,
+                                                int report, int go)
 {
-        enum child_stage stage;
-        int r = child_prepare(child, &stage);
+        int r = child_prepare(child, at);
         char byte;
 
-        if (r == 0 && read(go, &byte, 1) != 1) {
-                stage = CHILD_STAGE_MAP;
-                r = -ECANCELED; /* who was to write it ended without a word */
+        if (r == 0) {
+                *at = CHILD_STAGE_MAP;
+                if (read(go, &byte, 1) != 1)
+                        r = -ECANCELED; /* who was to write it ended without a word */
         }
         if (r == 0)
-                r = child_exec(child, &stage);
-        fail(report, which, stage, r);
+                r = child_exec(child, at);
+        fail(report, which, *at, r);
 }
 
-static void clone_one(const struct spawn *spawn, unsigned which, int report)
+/* Lets the child go on when it is where it belongs. */
+static int settle(const struct spawn *spawn, const struct child *child, pid_t pid, int go, enum child_stage *ret_stage)
 {
-        const struct child *child = spawn->child[which];
-        unsigned long flags = CLONE_PARENT | SIGCHLD;
-        struct report born = { .kind = REPORT_PID, .which = which };
-        int go[2];
         int r;
 
+        *ret_stage = CHILD_STAGE_CGROUP;
+        r = spawn->cgroup >= 0 ? cgroup_move(spawn->cgroup, pid) : 0;
+        if (r < 0)
+                return r;
+        *ret_stage = CHILD_STAGE_MAP;
+        r = child->namespaces ? map_ids(pid, child->id) : 0;
+        if (r < 0)
+                return r;
+        return write(go, "", 1) == 1 ? 0 : -errno;
+}
+
+/* The kernel notes the child's pid before the child runs: whoever ends us finds nobody who is not known. */
+static void clone_one(const struct spawn *spawn, unsigned which, struct spawn_progress *progress, int report)
+{
+        const struct child *child = spawn->child[which];
+        enum child_stage *stage = &progress->child[which].mapping;
+        unsigned long flags = CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD;
+        int go[2];
+        pid_t pid;
+        int r;
+
+        *stage = CHILD_STAGE_CLONE;
         if (child->namespaces)
                 flags |= CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
         if (pipe2(go, O_CLOEXEC) < 0)
-                fail(report, which, CHILD_STAGE_CLONE, -errno);
-        born.pid = (pid_t) syscall(SYS_clone, flags, NULL, NULL, NULL, 0);
-        if (born.pid < 0)
-                fail(report, which, CHILD_STAGE_CLONE, -errno);
-        if (born.pid == 0) {
+                fail(report, which, *stage, -errno);
+        pid = (pid_t) syscall(SYS_clone, flags, NULL, &progress->child[which].pid, NULL, 0);
+        if (pid < 0)
+                fail(report, which, *stage, -errno);
+        if (pid == 0) {
                 close(go[1]);
-                run_child(child, which, report, go[0]);
+                run_child(child, which, &progress->child[which].at, report, go[0]);
         }
-        say(report, &born);
         close(go[0]);
-        r = spawn->cgroup >= 0 ? cgroup_move(spawn->cgroup, born.pid) : 0;
+        r = settle(spawn, child, pid, go[1], stage);
         if (r < 0)
-                fail(report, which, CHILD_STAGE_CGROUP, r);
-        r = child->namespaces ? map_ids(born.pid, child->id) : 0;
-        if (r < 0)
-                fail(report, which, CHILD_STAGE_MAP, r);
-        if (write(go[1], "", 1) != 1)
-                fail(report, which, CHILD_STAGE_MAP, -errno);
+                fail(report, which, *stage, r);
         close(go[1]);
+        *stage = CHILD_STAGES;
 }
 
 /* Adds one to a sorted list. */
@@ -174,23 +176,24 @@ static int enter(const struct spawn *spawn, int report, int go, enum child_stage
 }
 
 /* Must neither clone nor end before the broker lets it go: until then what it was given has its last close there. */
-static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, int report, int go)
+static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, struct spawn_progress *progress, int report,
+                                                int go)
 {
-        enum child_stage stage;
-        int r = enter(spawn, report, go, &stage);
+        int r = enter(spawn, report, go, &progress->stage);
         char byte;
 
         if (read(go, &byte, 1) != 1)
                 _exit(1);
         if (r < 0)
-                fail(report, 0, stage, r);
+                fail(report, 0, progress->stage, r);
+        progress->stage = CHILD_STAGES;
         for (unsigned i = 0; i < spawn->n; i++)
-                clone_one(spawn, i, report);
+                clone_one(spawn, i, progress, report);
         _exit(0);
 }
 
 /* Forks the stage and lets it go on once we hold none of what it was given. Returns its pid or -errno. */
-static pid_t start_stage(const struct spawn *spawn, int report)
+static pid_t start_stage(const struct spawn *spawn, struct spawn_progress *progress, int report)
 {
         int go[2];
         pid_t stage;
@@ -200,7 +203,7 @@ static pid_t start_stage(const struct spawn *spawn, int report)
         stage = fork();
         if (stage == 0) {
                 close(go[1]);
-                run_stage(spawn, report, go[0]);
+                run_stage(spawn, progress, report, go[0]);
         }
         if (stage < 0)
                 stage = -EAGAIN;
@@ -217,28 +220,64 @@ static pid_t start_stage(const struct spawn *spawn, int report)
 
 int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
 {
+        struct spawn_progress *progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
+                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct spawning spawning = { .report = FD_NONE, .progress = progress, .n = spawn->n };
         int report[2];
-        pid_t stage;
 
-        if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0)
+        if (progress == MAP_FAILED)
                 return -EAGAIN;
-        stage = start_stage(spawn, report[1]);
-        close(report[1]);
-        if (stage < 0) {
-                close(report[0]);
+        for (unsigned i = 0; i < SPAWN_MOST; i++)
+                progress->child[i].mapping = progress->child[i].at = CHILD_STAGES;
+        if (pipe2(report, O_CLOEXEC | O_NONBLOCK) < 0) {
+                spawn_done(&spawning);
                 return -EAGAIN;
         }
-        *ret_spawning = (struct spawning){ .stage = stage, .report = { report[0] }, .n = spawn->n };
+        spawning.report.num = report[0];
+        spawning.stage = start_stage(spawn, progress, report[1]);
+        close(report[1]);
+        if (spawning.stage < 0) {
+                spawn_done(&spawning);
+                return -EAGAIN;
+        }
+        *ret_spawning = spawning;
         return 0;
+}
+
+void spawn_done(struct spawning *spawning)
+{
+        fd_close(&spawning->report);
+        if (spawning->progress)
+                munmap(spawning->progress, sizeof(*spawning->progress));
+        spawning->progress = NULL;
+}
+
+enum child_stage spawn_stands_at(const struct spawning *spawning)
+{
+        const struct spawn_progress *progress = spawning->progress;
+        enum child_stage least = progress ? progress->stage : CHILD_STAGES;
+
+        for (unsigned i = 0; progress && i < spawning->n; i++) {
+                if (progress->child[i].mapping < least)
+                        least = progress->child[i].mapping;
+                if (progress->child[i].at < least)
+                        least = progress->child[i].at;
+        }
+        return least;
+}
+
+/* Whoever was born so far. */
+static void see_born(struct spawning *spawning)
+{
+        for (unsigned i = 0; spawning->progress && i < spawning->n; i++)
+                spawning->pid[i] = spawning->progress->child[i].pid;
 }
 
 static int note(struct spawning *spawning, const struct report *said)
 {
         if (said->which >= spawning->n)
                 return -EPROTO;
-        if (said->kind == REPORT_PID) {
-                spawning->pid[said->which] = said->pid;
-        } else if (spawning->error == 0) {
+        if (spawning->error == 0) {
                 spawning->error = said->error ? said->error : -EPROTO;
                 spawning->failed = (enum child_stage) said->stage;
                 spawning->which = said->which;
@@ -246,7 +285,7 @@ static int note(struct spawning *spawning, const struct report *said)
         return 0;
 }
 
-bool spawn_hear(struct spawning *spawning)
+static bool hear(struct spawning *spawning)
 {
         struct report said;
 
@@ -264,6 +303,14 @@ bool spawn_hear(struct spawning *spawning)
                         return true;
                 }
         }
+}
+
+bool spawn_hear(struct spawning *spawning)
+{
+        bool all = hear(spawning);
+
+        see_born(spawning); /* in this order: when that was all, nobody can be born any more */
+        return all;
 }
 
 void spawn_kill(struct spawning *spawning)

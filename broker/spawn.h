@@ -20,10 +20,20 @@ struct spawn {
         unsigned n_give;
 };
 
+/* Shared with the stage and with children until they execute their programs: our own code, and nobody else. */
+struct spawn_progress {
+        enum child_stage stage; /* where the stage is; here and below CHILD_STAGES: not there yet, or not any more */
+        struct {
+                pid_t pid; /* written by the kernel before the child runs; 0: not born */
+                enum child_stage mapping, at; /* where the stage is with it, where it is itself */
+        } child[SPAWN_MOST];
+};
+
 /* Children on their way to their programs. Nothing here waits; who hears nothing for too long has to kill them. */
 struct spawning {
         pid_t stage; /* 0: handed over or reaped */
         struct fd report; /* readable when there is something to hear */
+        struct spawn_progress *progress; /* NULL: nobody is left who writes there */
         unsigned n;
         pid_t pid[SPAWN_MOST]; /* 0: not born, or taken */
         int error; /* 0: none failed so far; else what failed first, and of which child: */
@@ -43,11 +53,17 @@ int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning);
  */
 bool spawn_hear(struct spawning *spawning);
 
+/* The stage that has not been passed yet: where they hang, if they do. */
+enum child_stage spawn_stands_at(const struct spawning *spawning);
+
+/* Closes the report and forgets the progress, once all is heard. */
+void spawn_done(struct spawning *spawning);
+
 /* Kills the stage and all children not taken yet. */
 void spawn_kill(struct spawning *spawning);
 
 /* Reaps the stage, or gives the caller a pidfd to do so when it ends. -errno: neither now. */
 int spawn_end_stage(struct spawning *spawning, struct fd *ret_pidfd);
 
-/* Gives away a child, to be reaped by the caller. *ret_pid is 0 if it was not born. -errno: it stays. */
+/* Gives away a child, to be reaped by the caller, after spawn_done. *ret_pid is 0 if it was not born. -errno: it stays. */
 int spawn_take(struct spawning *spawning, unsigned which, pid_t *ret_pid, struct fd *ret_pidfd);

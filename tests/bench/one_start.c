@@ -3,7 +3,7 @@
  * stage that clones it, to its first packet, which it sends when its run filter is in force: a worker's READY, a
  * session's SERVING (it finds a READY in its channel, once received from a real worker). This program does what the
  * broker does: gives its privilege away, loads the broker's filter, and then spawns the broker's own programs, one at a
- * time. On the way it notes what the broker is told as well: that the child was born, and that it runs its program.
+ * time. On the way it notes what the broker is told as well: that the child runs its program.
  *
  *   one-start BROKER [uring|sync] [STARTS]
  */
@@ -30,7 +30,7 @@
 
 enum { MOST = 10000, WAIT_MS = 10000, DISK_BYTES = 64 << 20, ID = 1 };
 
-enum moment { BORN, EXECUTED, CONFINED, MOMENTS };
+enum moment { EXECUTED, CONFINED, MOMENTS };
 enum which { WORKER, SESSION, CHILDREN };
 
 struct bench {
@@ -105,8 +105,6 @@ static int watch(struct spawning *spawning, int word, long long from, long long 
                         ret_at[EXECUTED] = now;
                         polls[0].fd = -1;
                 }
-                if (spawning->pid[0] && !ret_at[BORN])
-                        ret_at[BORN] = now;
                 if (spawning->error)
                         return spawning->error;
         }
@@ -123,7 +121,7 @@ static int end(struct spawning *spawning)
         for (unsigned i = 0; i < 2; i++)
                 if (all[i] > 0 && waitpid(all[i], NULL, 0) < 0)
                         r = -errno;
-        fd_close(&spawning->report);
+        spawn_done(spawning);
         return r;
 }
 
@@ -236,8 +234,8 @@ static void print(struct bench *b, enum which which, const char *name)
 
         for (unsigned m = 0; m < MOMENTS; m++)
                 median[m] = stand_median(b->ms[which][m], b->n);
-        printf("%s, %u starts: median %.3f ms, p90 %.3f ms, max %.3f ms (born %.3f, executed %.3f)\n", name, b->n,
-               median[CONFINED], confined[b->n * 9 / 10], confined[b->n - 1], median[BORN], median[EXECUTED]);
+        printf("%s, %u starts: median %.3f ms, p90 %.3f ms, max %.3f ms (executed %.3f)\n", name, b->n, median[CONFINED],
+               confined[b->n * 9 / 10], confined[b->n - 1], median[EXECUTED]);
 }
 
 static int open_program(const char *broker, const char *name, struct fd *ret_program)

@@ -8,6 +8,7 @@
 #include "array.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -21,6 +22,9 @@ static const struct fault hangs[] = {
         { FAULT_STAGE, "capset", FAULT_HANG, .text = NULL },
         { FAULT_STAGE, "execveat", FAULT_HANG, .text = NULL, .skip = 1 },
 };
+
+/* What the log calls the first two. */
+static const char *const stages[] = { "an empty net namespace", "dropping capabilities" };
 
 /* A connection whose session or worker hangs before its program runs. */
 static struct fe_conn hang(struct faults *faults, const struct rig *rig, const struct fault *where)
@@ -72,11 +76,14 @@ START_TEST(others_begin_meanwhile)
         printf("connect to first reply: median %.1f ms, while another device's child hangs in %s %.1f ms\n", alone,
                hangs[_i].call, meanwhile);
         ck_assert_msg(meanwhile < 3 * alone + 50, "%.1f ms, %.1f ms alone", meanwhile, alone);
-        if (_i == 0) { /* for the end of its patience is long in coming */
+        if (_i < (int) ARRAY_SIZE(stages)) { /* not for all: the end of its patience is long in coming */
+                char line[100];
+
                 conn.timeout_ms = 2 * PATIENCE_MS;
                 OK(fe_gone(&conn));
                 ck_assert_int_ge((fe_now_ns() - from) / 1000000, PATIENCE_MS / 2);
-                OK(prog_log_wait(&rig.prog, logged, "not started: confining it hangs: ETIMEDOUT", FE_TIMEOUT_MS));
+                snprintf(line, sizeof(line), "not started: confining it hangs: %s: ETIMEDOUT", stages[_i]);
+                OK(prog_log_wait(&rig.prog, logged, line, FE_TIMEOUT_MS));
                 rig_check_alive(&rig);
                 fe_close(&conn);
                 rig_stop(&rig);
@@ -138,6 +145,14 @@ static bool has_children(pid_t pid)
         return has;
 }
 
+static void await_no_children(pid_t pid)
+{
+        for (long long deadline = fe_deadline(FE_TIMEOUT_MS); has_children(pid);) {
+                ck_assert_msg(fe_left_ms(deadline) > 0, "a child was not reaped");
+                nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); /* no event tells of a grandchild */
+        }
+}
+
 /*
  * A broker that gets no descriptor for a child cannot tell how it ends: it kills both and asks again until it can. The
  * worker, of which it knew, ends meanwhile.
@@ -153,10 +168,41 @@ START_TEST(child_without_pidfd)
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
         OK(fe_gone(&conn));
         OK(prog_log_wait(&rig.prog, 0, "not started: EMFILE", FE_TIMEOUT_MS));
-        for (long long deadline = fe_deadline(FE_TIMEOUT_MS); has_children(rig.prog.pid);) {
-                ck_assert_msg(fe_left_ms(deadline) > 0, "a child was not reaped");
-                nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); /* no event tells of a grandchild */
-        }
+        await_no_children(rig.prog.pid);
+        fe_close(&conn);
+        rig_check_alive(&rig);
+        rig_stop(&rig);
+        faults_free(faults);
+}
+END_TEST
+
+/* The first that the broker has forked and not reaped. */
+static pid_t first_child(pid_t pid)
+{
+        char path[64];
+        int child = 0;
+        FILE *list;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
+        list = fopen(path, "re");
+        ck_assert(list != NULL);
+        ck_assert_int_eq(fscanf(list, "%d", &child), 1);
+        fclose(list);
+        return child;
+}
+
+/* A stage that is killed, at the first word of it since it has cloned a child: the broker knows of the child, and reaps it. */
+START_TEST(stage_killed)
+{
+        static const struct fault first_write = { FAULT_STAGE, "write", FAULT_HANG, .text = NULL };
+        struct faults *faults = faults_new("write");
+        struct rig rig = rig_start((struct rig_options){ .neighbour = true });
+        struct fe_conn conn = hang(faults, &rig, &first_write);
+
+        ck_assert_int_eq(kill(first_child(rig.prog.pid), SIGKILL), 0);
+        OK(fe_gone(&conn));
+        OK(prog_log_wait(&rig.prog, 0, "not started: worker: a uid of its own: ECANCELED", FE_TIMEOUT_MS));
+        await_no_children(rig.prog.pid);
         fe_close(&conn);
         rig_check_alive(&rig);
         rig_stop(&rig);
@@ -177,6 +223,7 @@ int main(void)
         tcase_add_loop_test(all, others_begin_meanwhile, 0, ARRAY_SIZE(hangs));
         tcase_add_test(all, others_end_meanwhile);
         tcase_add_test(all, child_without_pidfd);
+        tcase_add_test(all, stage_killed);
         suite_add_tcase(suite, all);
         return rig_main(suite);
 }
