@@ -234,8 +234,8 @@ static void print(struct bench *b, enum which which, const char *name)
 
         for (unsigned m = 0; m < MOMENTS; m++)
                 median[m] = stand_median(b->ms[which][m], b->n);
-        printf("%s, %u starts: median %.3f ms, p90 %.3f ms, max %.3f ms (executed %.3f)\n", name, b->n, median[CONFINED],
-               confined[b->n * 9 / 10], confined[b->n - 1], median[EXECUTED]);
+        printf("%s, %u starts: median %.3f ms, p90 %.3f ms, max %.3f ms (executed %.3f)\n", name, b->n,
+               median[CONFINED], confined[b->n * 9 / 10], confined[b->n - 1], median[EXECUTED]);
 }
 
 static int open_program(const char *broker, const char *name, struct fd *ret_program)

@@ -191,7 +191,7 @@ static pid_t first_child(pid_t pid)
         return child;
 }
 
-/* A stage that is killed, at the first word of it since it has cloned a child: the broker knows of the child, and reaps it. */
+/* A stage is killed when it first writes, which is behind its first clone: the broker knows the child, and reaps it. */
 START_TEST(stage_killed)
 {
         static const struct fault first_write = { FAULT_STAGE, "write", FAULT_HANG, .text = NULL };
