@@ -65,5 +65,5 @@ void spawn_kill(struct spawning *spawning);
 /* Reaps the stage, or gives the caller a pidfd to do so when it ends. -errno: neither now. */
 int spawn_end_stage(struct spawning *spawning, struct fd *ret_pidfd);
 
-/* Gives away a child, to be reaped by the caller, after spawn_done. *ret_pid is 0: it was not born. -errno: it stays. */
+/* Gives away a child, to be reaped by the caller, after spawn_done. *ret_pid 0: it was not born. -errno: it stays. */
 int spawn_take(struct spawning *spawning, unsigned which, pid_t *ret_pid, struct fd *ret_pidfd);
