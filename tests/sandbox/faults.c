@@ -26,6 +26,8 @@ struct faults {
         pid_t broker;
         unsigned seen; /* that were like it */
         bool met;
+        uint64_t hung; /* the last that hangs, and who waits for the answer: */
+        int listener;
 };
 
 static bool is_in(const struct faults *faults, pid_t pid, enum fault_in in)
@@ -86,6 +88,10 @@ static void judge(struct faults *faults, const struct seccomp_notif *call, int l
         pthread_mutex_lock(&faults->lock);
         if (is_like(faults, call) && faults->seen++ >= faults->fault->skip) {
                 hangs = faults->fault->error == FAULT_HANG;
+                if (hangs) {
+                        faults->hung = call->id;
+                        faults->listener = listener;
+                }
                 answer.flags = 0;
                 answer.error = -faults->fault->error;
                 if (!faults->fault->always && faults->seen > faults->fault->skip + faults->fault->more)
@@ -205,4 +211,14 @@ bool faults_met(struct faults *faults)
 void faults_await(struct faults *faults)
 {
         OK(fe_poll(faults->met_event.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+}
+
+void faults_release(struct faults *faults)
+{
+        struct seccomp_notif_resp go_on = { .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+
+        pthread_mutex_lock(&faults->lock);
+        go_on.id = faults->hung;
+        ck_assert_int_eq(ioctl(faults->listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on), 0);
+        pthread_mutex_unlock(&faults->lock);
 }

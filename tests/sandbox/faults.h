@@ -18,7 +18,7 @@ enum fault_in { FAULT_ANYWHERE, FAULT_BROKER, FAULT_STAGE, FAULT_SESSION, FAULT_
 struct fault {
         enum fault_in in;
         const char *call;
-        int error; /* or FAULT_PRETEND: says 0 and does nothing; FAULT_HANG: never comes back */
+        int error; /* or FAULT_PRETEND: says 0 and does nothing; FAULT_HANG: comes back when it is released, if ever */
         struct fault_argument {
                 uint64_t mask, value; /* the argument & mask == value; mask 0: whatever it is */
                 bool given;           /* must not be 0 */
@@ -43,3 +43,6 @@ bool faults_met(struct faults *faults);
 
 /* Waits until it has been met. */
 void faults_await(struct faults *faults);
+
+/* The last call that hung is made after all. */
+void faults_release(struct faults *faults);

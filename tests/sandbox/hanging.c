@@ -210,6 +210,39 @@ START_TEST(stage_killed)
 }
 END_TEST
 
+/* The disk grows while its worker is not confined yet: guest and worker get to know the new size. */
+START_TEST(disk_grows_meanwhile)
+{
+        enum { SECTOR = 512, GROWN = 2 * RIG_DISK_BYTES };
+        struct faults *faults = faults_new("capset");
+        struct rig rig = rig_start((struct rig_options){ .engine = "sync" });
+        struct fe_conn conn;
+        struct fe_device device;
+        uint8_t data[SECTOR] = { 0x5a };
+        uint64_t sectors = 0;
+        struct drv_blk blk;
+
+        faults_arm(faults, &hangs[1], rig.prog.pid);
+        OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
+        faults_await(faults);
+        ck_assert_int_eq(truncate(rig.disk, GROWN), 0);
+        ck_assert_int_eq(kill(rig.prog.pid, SIGHUP), 0);
+        OK(prog_log_wait(&rig.prog, 0, "bytes now", FE_TIMEOUT_MS));
+        faults_release(faults);
+        OK(fe_device_start_on(conn, NULL, &device));
+        for (long long deadline = fe_deadline(FE_TIMEOUT_MS); sectors != GROWN / SECTOR; sectors = le64toh(sectors)) {
+                ck_assert_msg(fe_left_ms(deadline), "the disk has %llu sectors", (unsigned long long) sectors);
+                OK(fe_get_config(&device.conn, 0, &sectors, sizeof(sectors)));
+        }
+        blk = rig_blk(&device, 0);
+        OK(drv_blk_write(&blk, GROWN / SECTOR - 1, data, sizeof(data)));
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+        rig_stop(&rig);
+        faults_free(faults);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("hanging");
@@ -224,6 +257,7 @@ int main(void)
         tcase_add_test(all, others_end_meanwhile);
         tcase_add_test(all, child_without_pidfd);
         tcase_add_test(all, stage_killed);
+        tcase_add_test(all, disk_grows_meanwhile);
         suite_add_tcase(suite, all);
         return rig_main(suite);
 }
