@@ -3,6 +3,7 @@
  * broker's until it executes its own.
  */
 #include "faults.h"
+#include "listener.h"
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
@@ -14,14 +15,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 struct faults {
         pthread_t thread;
         struct fd socket, end, met_event;
-        pthread_mutex_t lock; /* for what follows */
+        pthread_mutex_t lock;      /* for what follows */
         const struct fault *fault; /* NULL: none is armed, or it was met */
         pid_t broker;
         unsigned seen; /* that were like it */
@@ -32,8 +31,10 @@ struct faults {
 
 static bool is_in(const struct faults *faults, pid_t pid, enum fault_in in)
 {
-        static const char *const names[] = { [FAULT_BROKER] = "vhost-broker", [FAULT_STAGE] = "vhost-broker",
-                                             [FAULT_SESSION] = "vhost-session", [FAULT_WORKER] = "vhost-worker" };
+        static const char *const names[] = { [FAULT_BROKER] = "vhost-broker",
+                                             [FAULT_STAGE] = "vhost-broker",
+                                             [FAULT_SESSION] = "vhost-session",
+                                             [FAULT_WORKER] = "vhost-worker" };
         char path[64], name[256];
         const char *slash;
         ssize_t n;
@@ -104,31 +105,14 @@ static void judge(struct faults *faults, const struct seccomp_notif *call, int l
                 ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer); /* who was killed meanwhile needs none */
 }
 
-static int welcome(int socket)
-{
-        int peer = accept4(socket, NULL, NULL, SOCK_CLOEXEC), fd = -1;
-        union {
-                char bytes[CMSG_SPACE(sizeof(int))];
-                struct cmsghdr header;
-        } control;
-        char byte;
-        struct iovec part = { &byte, 1 };
-        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                                  .msg_controllen = sizeof(control) };
-
-        if (peer >= 0 && recvmsg(peer, &message, MSG_CMSG_CLOEXEC) == 1 && CMSG_FIRSTHDR(&message))
-                memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-        if (peer >= 0)
-                close(peer);
-        return fd;
-}
-
 static void *answer_for_the_kernel(void *context)
 {
         struct faults *faults = context;
-        struct pollfd from[3] = { { .fd = faults->end.num, .events = POLLIN },
-                                  { .fd = faults->socket.num, .events = POLLIN },
-                                  { .fd = -1, .events = POLLIN } };
+        struct pollfd from[3] = {
+                {.fd = faults->end.num,     .events = POLLIN},
+                { .fd = faults->socket.num, .events = POLLIN},
+                { .fd = -1,                 .events = POLLIN}
+        };
 
         for (;;) {
                 struct seccomp_notif call = { 0 };
@@ -144,7 +128,7 @@ static void *answer_for_the_kernel(void *context)
                         from[2].fd = -1;
                 }
                 if (from[1].revents & POLLIN && from[2].fd < 0)
-                        from[2].fd = welcome(from[1].fd);
+                        from[2].fd = listener_welcome(from[1].fd);
         }
         if (from[2].fd >= 0)
                 close(from[2].fd);
@@ -153,20 +137,14 @@ static void *answer_for_the_kernel(void *context)
 
 struct faults *faults_new(const char *calls)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
         struct faults *faults = calloc(1, sizeof(*faults));
-        char name[64];
 
         ck_assert(faults != NULL && getenv("WITH_NOTES") != NULL && getenv("VHOST_BROKER") != NULL);
         pthread_mutex_init(&faults->lock, NULL);
-        snprintf(name, sizeof(name), "vhost-broker-faults-%d", (int) getpid());
-        strcpy(address.sun_path + 1, name);
         faults->end.num = eventfd(0, EFD_CLOEXEC);
         faults->met_event.num = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        faults->socket.num = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        ck_assert(bind(faults->socket.num, (struct sockaddr *) &address, sizeof(address)) == 0);
-        ck_assert(listen(faults->socket.num, 8) == 0);
-        setenv("NOTES", name, 1);
+        faults->socket.num = listener_open();
+        ck_assert_int_ge(faults->socket.num, 0);
         setenv("NOTED_CALLS", calls, 1);
         setenv("NOTED_PROGRAM", getenv("VHOST_BROKER"), 1);
         setenv("VHOST_BROKER", getenv("WITH_NOTES"), 1);

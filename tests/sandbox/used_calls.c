@@ -6,6 +6,8 @@
  *
  * Which filter a process is under is read from its memory when it loads one. One line per filter is printed.
  */
+#include "listener.h"
+
 #include "array.h"
 #include "policy.h"
 
@@ -21,10 +23,8 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -143,39 +143,22 @@ static void watch(struct notes *notes, int fd)
                 err(1, "watch");
 }
 
-/* A broker has begun: its filter's descriptor comes in one message. */
+/* A broker has begun. */
 static void welcome(struct notes *notes)
 {
-        int peer = accept4(notes->socket, NULL, NULL, SOCK_CLOEXEC), fd;
-        union {
-                char bytes[CMSG_SPACE(sizeof(int))];
-                struct cmsghdr header;
-        } control;
-        char byte;
-        struct iovec part = { &byte, 1 };
-        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
-                                  .msg_controllen = sizeof(control) };
+        int fd = listener_welcome(notes->socket);
 
-        if (peer < 0 || recvmsg(peer, &message, MSG_CMSG_CLOEXEC) != 1 || !CMSG_FIRSTHDR(&message))
+        if (fd < 0)
                 err(1, "no listener came");
-        memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-        close(peer);
         watch(notes, fd);
 }
 
 static void open_socket(struct notes *notes)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        char name[64];
-
-        snprintf(name, sizeof(name), "vhost-broker-notes-%d", (int) getpid());
-        setenv("NOTES", name, 1);
-        strcpy(address.sun_path + 1, name);
         notes->epoll = epoll_create1(EPOLL_CLOEXEC);
-        notes->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        if (notes->socket < 0 || bind(notes->socket, (struct sockaddr *) &address, sizeof(address)) < 0 ||
-            listen(notes->socket, 8) < 0)
-                err(1, "socket");
+        notes->socket = listener_open();
+        if (notes->socket < 0)
+                errx(1, "socket: %s", strerror(-notes->socket));
         watch(notes, notes->socket);
 }
 
