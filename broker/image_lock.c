@@ -70,6 +70,16 @@ static int find_conflict(int disk, off_t base, unsigned uses, const char *const 
         return 0;
 }
 
+/* Who was refused must be in nobody's way. */
+static void give_back(int disk)
+{
+        struct flock used = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = BYTE_USED, .l_len = USES };
+        struct flock unshared = { .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = BYTE_UNSHARED, .l_len = USES };
+
+        fcntl(disk, F_OFD_SETLK, &used);
+        fcntl(disk, F_OFD_SETLK, &unshared);
+}
+
 /* A guest's disk may be read by others, but neither written nor resized. */
 int image_lock(int disk, bool writes, const char **ret_conflict)
 {
@@ -83,5 +93,7 @@ int image_lock(int disk, bool writes, const char **ret_conflict)
                 r = find_conflict(disk, BYTE_UNSHARED, used, unshared_means, ret_conflict);
         if (r == 0)
                 r = find_conflict(disk, BYTE_USED, unshared, used_means, ret_conflict);
+        if (r < 0)
+                give_back(disk);
         return r;
 }

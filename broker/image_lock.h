@@ -7,6 +7,6 @@
 
 /*
  * Locks the image for reading, or for writing as well; lasts as long as the open file. `ret_conflict` gets a constant
- * text that says which use conflicts: -EBUSY. Other -errno: this file cannot be locked.
+ * text that says which use conflicts: -EBUSY. Other -errno: this file cannot be locked. Then it holds no lock.
  */
 int image_lock(int disk, bool writes, const char **ret_conflict);

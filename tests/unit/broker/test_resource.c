@@ -349,21 +349,46 @@ END_TEST
 START_TEST(lock_is_waited_for)
 {
         struct resource first, second;
-        int status;
+        int status, go[2];
         pid_t pid;
+        char byte;
 
         make_disk(4096);
+        ck_assert_int_eq(pipe2(go, O_CLOEXEC), 0);
         ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &first), 0);
         pid = fork();
         if (pid == 0) {
-                poll(NULL, 0, 100); /* as long as it takes the other to look for the first time, or it sees nothing */
+                close(go[1]);
+                if (read(go[0], &byte, 1) == 0)
+                        poll(NULL, 0, 100); /* now the other looks again */
                 _exit(0);
         }
         ck_assert_int_gt(pid, 0);
         resource_done(&first);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &second), -EBUSY);
+        close(go[0]);
+        close(go[1]);
         ck_assert_int_eq(resource_open(&config, &scratch.log, clock_now_ns() + 10000000000LL, &second), 0);
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         resource_done(&second);
+}
+END_TEST
+
+/* Who is refused, or still waits, keeps no lock in which the next one would see him. */
+START_TEST(refused_holds_nothing)
+{
+        const char *conflict;
+        struct resource resource;
+        int asks;
+
+        make_disk(4096);
+        asks = open("disk", O_RDWR | O_CLOEXEC);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
+        ck_assert_int_eq(image_lock(asks, true, &conflict), -EBUSY);
+        resource_done(&resource);
+        ck_assert_int_eq(resource_open(&config, &scratch.log, 0, &resource), 0);
+        resource_done(&resource);
+        close(asks);
 }
 END_TEST
 
@@ -430,6 +455,7 @@ int main(void)
         tcase_add_loop_test(all, pair, 0, (int) ARRAY_SIZE(pairs));
         tcase_add_test(all, lock_ends_with_last_duplicate);
         tcase_add_test(all, lock_is_waited_for);
+        tcase_add_test(all, refused_holds_nothing);
         tcase_add_test(all, refusal_leaves_nothing);
         tcase_add_test(all, bytes);
         suite_add_tcase(suite, all);
