@@ -49,8 +49,8 @@ static int map_ids(pid_t pid, uint32_t id)
         return r < 0 ? r : proc_write(pid, "uid_map", line);
 }
 
-static void __attribute__((noreturn)) run_child(const struct child *child, unsigned which, enum child_stage *at,
-                                                int report, int go)
+static void __attribute__((noreturn))
+run_child(const struct child *child, unsigned which, enum child_stage *at, int report, int go)
 {
         int r = child_prepare(child, at);
         char byte;
@@ -92,6 +92,7 @@ static void clone_one(const struct spawn *spawn, unsigned which, struct spawn_pr
         int r;
 
         *stage = CHILD_STAGE_CLONE;
+        progress->child[which].at = CHILD_STAGE_FDS; /* where it begins, if it ever runs */
         if (child->namespaces)
                 flags |= CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
         if (pipe2(go, O_CLOEXEC) < 0)
@@ -155,9 +156,10 @@ static int keep_own(const struct spawn *spawn, int report, int go)
  */
 static int enter(const struct spawn *spawn, int report, int go, enum child_stage *ret_stage)
 {
-        int r = keep_own(spawn, report, go);
+        int r;
 
         *ret_stage = CHILD_STAGE_FDS;
+        r = keep_own(spawn, report, go);
         if (r < 0)
                 return r;
         *ret_stage = CHILD_STAGE_ENTER;
@@ -176,8 +178,8 @@ static int enter(const struct spawn *spawn, int report, int go, enum child_stage
 }
 
 /* Must neither clone nor end before the broker lets it go: until then what it was given has its last close there. */
-static void __attribute__((noreturn)) run_stage(const struct spawn *spawn, struct spawn_progress *progress, int report,
-                                                int go)
+static void __attribute__((noreturn))
+run_stage(const struct spawn *spawn, struct spawn_progress *progress, int report, int go)
 {
         int r = enter(spawn, report, go, &progress->stage);
         char byte;
@@ -220,8 +222,8 @@ static pid_t start_stage(const struct spawn *spawn, struct spawn_progress *progr
 
 int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
 {
-        struct spawn_progress *progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
-                                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        struct spawn_progress *progress =
+                mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         struct spawning spawning = { .report = FD_NONE, .progress = progress, .n = spawn->n };
         int report[2];
 
@@ -240,6 +242,9 @@ int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
                 spawn_done(&spawning);
                 return -EAGAIN;
         }
+        /* Those of other devices have no business there: we kill by what stands in it. */
+        if (madvise(progress, sizeof(*progress), MADV_DONTFORK) < 0)
+                spawning.error = -errno;
         *ret_spawning = spawning;
         return 0;
 }
