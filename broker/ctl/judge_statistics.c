@@ -1,5 +1,6 @@
 /*
- * Statistics: of all the memory that workers share with a broker, this one maps its own device's, once, and nothing else.
+ * Statistics: of all the memory that workers share with brokers, this one maps its own device's, once, and nothing
+ * else.
  */
 #include "inspect.h"
 
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file of the broker's with statistics. */
+/* A file of a broker's with statistics. */
 struct file {
         dev_t device;
         ino_t inode;
@@ -21,6 +22,7 @@ struct files {
         size_t n;
         int error;
         char own[CONTROL_NAME + 64]; /* what the kernel calls its device's */
+        bool of_own_broker;          /* those that are being noted */
         unsigned own_mapped, others_mapped;
 };
 
@@ -38,7 +40,8 @@ static void keep(void *context, const char *name, const char *target, const stru
                 return;
         }
         files->file = grown;
-        grown[files->n++] = (struct file){ file->st_dev, file->st_ino, strcmp(target, files->own) == 0 };
+        grown[files->n++] =
+                (struct file){ file->st_dev, file->st_ino, files->of_own_broker && strcmp(target, files->own) == 0 };
 }
 
 static void look(void *context, const struct process_mapping *mapping)
@@ -53,11 +56,22 @@ static void look(void *context, const struct process_mapping *mapping)
         }
 }
 
+/* Other brokers may end meanwhile; its own must answer. */
 static int read_files(const struct inspection *in, const struct subject *s, struct files *files)
 {
-        const struct subject *broker = broker_of(in, s);
-        int r = broker ? process_descriptors(&broker->process, keep, files) : -ESRCH;
+        const struct subject *own = broker_of(in, s);
+        int r = own ? 0 : -ESRCH;
 
+        for (size_t i = 0; r == 0 && i < in->n; i++) {
+                const struct subject *broker = &in->subject[i];
+
+                if (broker->device)
+                        continue;
+                files->of_own_broker = broker == own;
+                r = process_descriptors(&broker->process, keep, files);
+                if (broker != own)
+                        r = 0;
+        }
         if (r == 0)
                 r = files->error;
         return r < 0 ? r : process_mappings(&s->process, look, files);
