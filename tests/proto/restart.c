@@ -29,13 +29,14 @@ static struct fe_conn come_at_once(struct run *run)
         return conn;
 }
 
-/* That connection is served, unless a broker that crashed had taken it. */
-static void resume(struct run *run, struct fe_conn conn)
+/* That connection is served, unless one of the brokers that crashed meanwhile had taken it. */
+static void resume(struct run *run, struct fe_conn conn, unsigned crashes)
 {
+        unsigned refused = 0;
         int r;
 
         while ((r = fe_device_resume_on(&run->load.device, conn)) == -ECONNRESET || r == -EPIPE) {
-                ck_assert_msg(run->crashes > run->refused, "a connection was refused for no crash: %s", log_errno(r));
+                ck_assert_msg(refused++ < crashes, "a connection was refused for no crash: %s", log_errno(r));
                 run->refused++;
                 OK(fe_connect(run->rig->socket, 0, &conn));
         }
@@ -45,6 +46,7 @@ static void resume(struct run *run, struct fe_conn conn)
 /* In every fourth round the next ones crash as well, with the connection before them or in their hands. */
 static void crash_and_restart(struct run *run, unsigned round)
 {
+        unsigned crashes = round % 4 == 3 ? CRASH_LOOP : 0;
         long long from = fe_now_ns();
         struct fe_conn conn;
 
@@ -52,12 +54,12 @@ static void crash_and_restart(struct run *run, unsigned round)
         rig_crash(run->rig);
         conn = come_at_once(run);
         run->failed_starts += rig_restart(run->rig);
-        for (unsigned i = 0; round % 4 == 3 && i < CRASH_LOOP; i++) {
+        for (unsigned i = 0; i < crashes; i++) {
                 rig_crash(run->rig);
                 run->crashes++;
                 run->failed_starts += rig_restart(run->rig);
         }
-        resume(run, conn);
+        resume(run, conn, crashes);
         load_drain(&run->load);
         run->pause_ms[round] = (double) (fe_now_ns() - from) / 1e6;
 }
@@ -72,10 +74,8 @@ static int by_size(const void *a, const void *b)
 static void print(const struct load_case *c, uint64_t seed, const struct run *run)
 {
         printf("%s: broker killed %u times, with %lu requests in flight each time, and %lu times right after a start; "
-               "%lu "
-               "of %lu requests completed, each once, 0 wrong bytes; %lu connections had to come again, %lu starts "
-               "failed; "
-               "pause: least %.0f ms, median %.0f ms, max %.0f ms; seed %llu\n",
+               "%lu of %lu requests completed, each once, 0 wrong bytes; %lu connections had to come again, "
+               "%lu starts failed; pause: least %.0f ms, median %.0f ms, max %.0f ms; seed %llu\n",
                c->name, run->rounds, run->in_flight / run->rounds, run->crashes, run->load.completed,
                run->load.requests, run->refused, run->failed_starts, run->pause_ms[0], run->pause_ms[run->rounds / 2],
                run->pause_ms[run->rounds - 1], (unsigned long long) seed);
