@@ -23,7 +23,7 @@ backend_pid[caller]=$!
 # card_start OPTION...: testpmd with a card of these options. Anybody may connect to its socket, if it makes one.
 card_start() {
         local log=$tmp/testpmd.log IFS=,
-        rm -f "$tmp/testpmd.in"
+        rm -f "$tmp/testpmd.in" "$log" # the last one's log says what is looked for below
         mkfifo "$tmp/testpmd.in"
         (umask 0 && RUNTIME_DIRECTORY=$tmp exec setsid stdbuf -oL "$testpmd" --no-huge --no-shconf \
                 -m 256 --no-pci --no-telemetry -l 0,1 --log-level=pmd.net.virtio.init:8 --vdev="net_virtio_user0,$*" -- -i --total-num-mbufs=4096) \
@@ -32,7 +32,7 @@ card_start() {
         exec {card_in}>"$tmp/testpmd.in"
         echo "set fwd rxonly" >&"$card_in"
 }
-card_log() { grep -q "$@" "$tmp/testpmd.log"; }
+card_log() { grep -qs "$@" "$tmp/testpmd.log"; }
 card_forget() {
         status=0
         wait "${guest_pid[card]}" 2>/dev/null || status=$?

@@ -369,6 +369,15 @@ static unsigned count(const uint8_t *log)
         return n;
 }
 
+/* How many pages of what the device writes in the ring were noted; its parts may share them with one another. */
+static unsigned take_ring(uint8_t *log, const struct drv_vring *v)
+{
+        unsigned n = take(log, SHIFT + (rig_packed() ? v->desc : v->device));
+
+        n += take(log, SHIFT + v->device);
+        return n + take(log, SHIFT + v->device + 4 + 8 * 128);
+}
+
 static void begin_log(struct behind *b, int log)
 {
         const struct drv_vring *v = b->d.vring[0];
@@ -402,6 +411,7 @@ START_TEST(logged_by_guest_address)
         begin_log(&b, file.num);
         for (unsigned i = 0; i < 40; i++) {
                 uint32_t n = 512 + i % 16 * PAGE;
+                unsigned left, late;
 
                 memset(log, 0, 64 << 20 >> 15);
                 memset(log + (SHIFT >> 15), 0, 64 << 20 >> 15);
@@ -409,11 +419,12 @@ START_TEST(logged_by_guest_address)
                 for (uint64_t at = req->data.gpa; at < req->data.gpa + n; at += PAGE)
                         ck_assert_msg(take(log, SHIFT + at), "page 0x%llx of request %u", (unsigned long long) at, i);
                 ck_assert(take(log, SHIFT + ring));
+                take_ring(log, v);
                 take(log, SHIFT + req->data.gpa + n - 1);
                 take(log, SHIFT + req->status.gpa);
-                take(log, SHIFT + v->device); /* the parts of a ring may share pages with one another */
-                take(log, SHIFT + v->device + 4 + 8 * 128);
-                ck_assert_uint_eq(count(log), 0);
+                left = count(log); /* the ring's own may be noted once more when the request is back */
+                late = take_ring(log, v);
+                ck_assert_msg(left <= late, "%u pages too many of request %u", left - late, i);
         }
         munmap(log, LOG_BYTES);
         drv_blk_done(&blk);
