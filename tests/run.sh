@@ -56,6 +56,19 @@ build() {
         attempt "build $dir without a warning" ninja -C "$dir"
 }
 
+# Of what meson prints: the failed tests, their lines that speak of a failure, and the last ones.
+what_was_said() {
+        awk 'function end() {
+                        for (i = 1; i <= n; i++)
+                                if (i == 1 || i > n - 25 || line[i] ~ /FAIL|:[FE]:|ERROR/)
+                                        print line[i]
+                        n = 0
+                }
+                /^ *[0-9]+\/[0-9]+ / { end(); failed = / (FAIL|TIMEOUT|ERROR) / }
+                /^Summary|^Ok: / { end(); failed = 0 }
+                failed { line[++n] = $0 }'
+}
+
 # run_tests DIR TEST-OPTIONS...: counts as meson does.
 run_tests() {
         local dir=$1 n status=0 before=$failed
@@ -70,8 +83,7 @@ run_tests() {
         if [ "$failed" != "$before" ]; then
                 what_failed="$what_failed
 $(sed -n -E "s,^ *[0-9]+/[0-9]+ (.*[^ ]) +(FAIL|TIMEOUT|ERROR) .*,    $dir: \1,p" "$out" | sort -u)"
-                awk '/^ *[0-9]+\/[0-9]+ /{show = / (FAIL|TIMEOUT|ERROR) /; n = 0} /^Summary|^Ok: /{show = 0} show && n++ < 80' \
-                        "$out" >>"$said"
+                what_was_said <"$out" >>"$said"
         elif [ "$status" != 0 ]; then
                 lost "meson test in $dir"
         fi

@@ -10,13 +10,13 @@ E2E_BUDGET=${E2E_BUDGET:-1000000}       # seconds for all of a script: it must s
 readonly E2E_SKIP=77
 
 declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command monitor_in monitor_out
-failed=0 passed=0 tmp='' guest_dir=''
+failed=0 passed=0 failures='' tmp='' guest_dir=''
 
 say() { echo "# $*"; }
 pass() { passed=$((passed + 1)); echo "PASS: $*"; }
 
 # A failed check does not end the test, so that one run shows all of them.
-fail() { failed=$((failed + 1)); echo "FAIL: $*"; }
+fail() { failed=$((failed + 1)); failures+="FAIL: $*"$'\n'; echo "FAIL: $*"; }
 
 # check WHAT COMMAND...: passes if the command succeeds.
 check() {
@@ -116,6 +116,7 @@ e2e_end() {
                         gone "$child" 2 || fail "process $child ($(cat "/proc/$child/comm")) outlives back-end $id"
                 done
         done
+        [ "$passed" -lt 50 ] || printf %s "$failures"   # once more: of a long output only the end is shown
         echo "$passed passed, $failed failed"
         [ "$failed" = 0 ]
 }

@@ -44,10 +44,11 @@ switch_off() {
 
 # inside ID SECTION: runs that part of the tests and counts what it says.
 inside() {
-        local text=$tmp/said status=0 started=$SECONDS
+        local text=$tmp/said status=0 started=$SECONDS line
         guest "$1" "/tests/inside '$2'" | tee "$text" || status=$?
         passed=$((passed + $(grep -c ^PASS: "$text" || true)))
         failed=$((failed + $(grep -c ^FAIL: "$text" || true)))
+        while read -r line; do failures+=$line$'\n'; done < <(grep ^FAIL: "$text")
         [ "$status" = 0 ] || fail "$2 ended early: $status"
         say "$2: $((SECONDS - started)) s"
 }
