@@ -20,8 +20,12 @@ static const struct {
         uint64_t bit;
         const char *name;
 } vring_flags[] = {
-        { STATS_STARTED, "started" }, { STATS_ENABLED, "enabled" },       { STATS_BROKEN, "broken" },
-        { STATS_LOGGED, "logged" },   { STATS_WAITS, "waits_for_iotlb" }, { STATS_DRAINS, "drains" },
+        {STATS_STARTED,  "started"        },
+        { STATS_ENABLED, "enabled"        },
+        { STATS_BROKEN,  "broken"         },
+        { STATS_LOGGED,  "logged"         },
+        { STATS_WAITS,   "waits_for_iotlb"},
+        { STATS_DRAINS,  "drains"         },
 };
 enum { VRING_FLAGS = sizeof(vring_flags) / sizeof(vring_flags[0]) };
 
@@ -159,7 +163,8 @@ int show_claims(struct showing *to, struct brokers *brokers, const struct known_
         if (to->as_json)
                 json_object(&to->json, "claims");
         else
-                printf("\nClaims of the worker, which nobody has checked (one that was taken over may say anything):\n");
+                printf("\nClaims of the worker, which nobody has checked (one that was taken over may say "
+                       "anything):\n");
         show_features(to, device->said.type, claims.features);
         show_number(to, "guest_regions", claims.regions);
         show_number(to, "guest_memory", claims.memory);

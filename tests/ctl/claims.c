@@ -1,6 +1,6 @@
 /*
- * vhostctl show of what a worker says of its own state: equal to what the front-end has set, whatever that is, and never
- * that of another connection.
+ * vhostctl show of what a worker says of its own state: equal to what the front-end has set, whatever that is, and
+ * never that of another connection.
  */
 #include "run_ctl.h"
 
@@ -63,10 +63,13 @@ START_TEST(claims_are_what_was_set)
 {
         const bool packed = _i & 1;
         RIG_WITH(rig, .engine = "sync", .set = { _i & 2 ? "worker.threads=2" : NULL });
-        struct fe_device device =
-                rig_device(&rig, (struct fe_options){ .queues = QUEUES, .queue_size = SIZE, .packed = packed,
-                                                      .two_regions = true, .mem_bytes = 8 << 20 });
-        const char *ring = packed ? "packed 64, started, enabled, 0 in flight" : "split 64, started, enabled, 0 in flight";
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = QUEUES,
+                                                                        .queue_size = SIZE,
+                                                                        .packed = packed,
+                                                                        .two_regions = true,
+                                                                        .mem_bytes = 8 << 20 });
+        const char *ring =
+                packed ? "packed 64, started, enabled, 0 in flight" : "split 64, started, enabled, 0 in flight";
         struct ctl_said said;
         uint32_t base;
 
@@ -92,8 +95,9 @@ START_TEST(claims_are_what_was_set)
         ctl_expect(&said, 0);
         ctl_expect_json(&said);
         ctl_expect_text(&said, "\"claims\":{\"acked_features\":\"0x");
-        ctl_expect_text(&said, packed ? "\"index\":0,\"format\":\"packed\",\"size\":64,\"started\":true,\"enabled\":true,"
-                                      : "\"index\":0,\"format\":\"split\",\"size\":64,\"started\":true,\"enabled\":true,");
+        ctl_expect_text(&said,
+                        packed ? "\"index\":0,\"format\":\"packed\",\"size\":64,\"started\":true,\"enabled\":true,"
+                               : "\"index\":0,\"format\":\"split\",\"size\":64,\"started\":true,\"enabled\":true,");
         ctl_expect_text(&said, "\"size\":64,\"started\":true,\"enabled\":false,\"broken\":false,\"logged\":false,"
                                "\"waits_for_iotlb\":false,\"drains\":false,\"in_flight\":0}]}");
         fe_device_drop(&device);
@@ -147,11 +151,14 @@ START_TEST(what_a_vring_waits_for_is_told)
         struct fe_conn channel;
         struct ctl_said said;
 
-        device.options = (struct fe_options){ .queues = 1, .queue_size = SIZE, .mem_bytes = 32 << 20, .mem_gpa = 1 << 20,
-                                              .protocol_features = ~UINT64_C(0),
-                                              .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) |
-                                                          VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
-                                                          VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) };
+        device.options =
+                (struct fe_options){ .queues = 1,
+                                     .queue_size = SIZE,
+                                     .mem_bytes = 32 << 20,
+                                     .mem_gpa = 1 << 20,
+                                     .protocol_features = ~UINT64_C(0),
+                                     .features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) |
+                                                 VIRTIO_BIT(VU_F_PROTOCOL_FEATURES) };
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &device.conn));
         OK(fe_device_negotiate(&device));
         OK(fe_set_backend_req_fd(&device.conn, &channel));

@@ -1,6 +1,6 @@
 /*
- * A worker that was taken over writes nonsense where its statistics are, also while they are read: vhostctl says what it
- * claims, of that device alone, and the broker does not care.
+ * A worker that was taken over writes nonsense where its statistics are, also while they are read: vhostctl says what
+ * it claims, of that device alone, and the broker does not care.
  */
 #include "attacker.h"
 #include "run_ctl.h"
@@ -45,7 +45,8 @@ static void expect_claims(const struct ctl_said *said, uint64_t word)
         if (word == UINT64_MAX) {
                 ctl_expect_text(said, "\nacked_unknown          0xfffffff0cfff819b\n");
                 for (unsigned i = 0; i < 4; i++) {
-                        snprintf(line, sizeof(line), "\nvring_%u                packed 65535, started, enabled, broken, ", i);
+                        snprintf(line, sizeof(line),
+                                 "\nvring_%u                packed 65535, started, enabled, broken, ", i);
                         ctl_expect_text(said, line);
                 }
                 ctl_expect_text(said, ", drains, unknown 0xff800000, 4294967295 in flight\n");
@@ -80,7 +81,8 @@ START_TEST(nonsense_is_a_claim)
         ctl_expect(&said, 0);
         if (words[_i] == UINT64_MAX) { /* of two loops */
                 ctl_expect_text(&said, "reads                  18446744073709551615\n");
-                ctl_expect_text(&said, "read_us_p99.9          1.0\n"); /* all that can be counted is in the first bucket */
+                ctl_expect_text(&said,
+                                "read_us_p99.9          1.0\n"); /* all that can be counted is in the first bucket */
         }
         CTL(&rig, &said, "stats");
         ctl_expect(&said, 0);
