@@ -13,6 +13,10 @@ struct serving_birth {
         struct fd session_channel; /* the other end: goes to the session by packet */
 };
 
+/* A connected, non-blocking pair of sockets of that type; a pipe. Both ends are the caller's. -errno. */
+int serving_make_pair(int type, struct fd *ret_first, struct fd *ret_second);
+int serving_make_pipe(int flags, struct fd *ret_read, struct fd *ret_write);
+
 /* What both programs are told first. */
 struct ipc_device serving_device(const struct host *host, const struct device_config *config,
                                  const struct resource *resource);

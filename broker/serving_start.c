@@ -12,18 +12,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int make_pair(struct fd *ret_first, struct fd *ret_second)
+int serving_make_pair(int type, struct fd *ret_first, struct fd *ret_second)
 {
         int pair[2];
 
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        if (socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
                 return -errno;
         ret_first->num = pair[0];
         ret_second->num = pair[1];
         return 0;
 }
 
-static int make_pipe(int flags, struct fd *ret_read, struct fd *ret_write)
+int serving_make_pipe(int flags, struct fd *ret_read, struct fd *ret_write)
 {
         int pair[2];
 
@@ -127,16 +127,16 @@ static int prepare(struct serving *serving, struct serving_birth *birth, const s
                    struct fd *connection)
 {
         struct fd fence_write = FD_NONE;
-        int r = make_pair(&serving->control, &birth->session_control);
+        int r = serving_make_pair(SOCK_SEQPACKET, &serving->control, &birth->session_control);
 
         if (r == 0 && shutdown(serving->control.num, SHUT_RD) < 0)
                 r = -errno;
         if (r == 0)
-                r = make_pipe(O_DIRECT | O_NONBLOCK, &serving->reports, &birth->session_reports);
+                r = serving_make_pipe(O_DIRECT | O_NONBLOCK, &serving->reports, &birth->session_reports);
         if (r == 0)
-                r = make_pair(&birth->session_channel, &birth->worker_channel);
+                r = serving_make_pair(SOCK_SEQPACKET, &birth->session_channel, &birth->worker_channel);
         if (r == 0)
-                r = make_pipe(0, &serving->fence, &fence_write);
+                r = serving_make_pipe(0, &serving->fence, &fence_write);
         if (r == 0)
                 r = send_device(serving, birth, config, fd_take(&fence_write));
         if (r == 0)

@@ -20,12 +20,8 @@ static const struct {
         uint64_t bit;
         const char *name;
 } vring_flags[] = {
-        {STATS_STARTED,  "started"        },
-        { STATS_ENABLED, "enabled"        },
-        { STATS_BROKEN,  "broken"         },
-        { STATS_LOGGED,  "logged"         },
-        { STATS_WAITS,   "waits_for_iotlb"},
-        { STATS_DRAINS,  "drains"         },
+        { STATS_STARTED, "started" }, { STATS_ENABLED, "enabled" },       { STATS_BROKEN, "broken" },
+        { STATS_LOGGED, "logged" },   { STATS_WAITS, "waits_for_iotlb" }, { STATS_DRAINS, "drains" },
 };
 enum { VRING_FLAGS = sizeof(vring_flags) / sizeof(vring_flags[0]) };
 

@@ -41,6 +41,9 @@ void judge_descriptors(struct inspection *in, const struct subject *s);
 void judge_memory(struct inspection *in, const struct subject *s);
 void judge_statistics(struct inspection *in, const struct subject *s);
 
+/* Is that, as the kernel names it, a file of a device's statistics? */
+bool is_statistics(const char *target);
+
 /* Of a broker; of any process of ours. */
 void judge_broker(struct inspection *in, struct subject *s);
 void judge_cgroup(struct inspection *in, const struct subject *s);

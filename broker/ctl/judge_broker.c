@@ -74,7 +74,7 @@ static void hold(void *context, const char *name, const char *target, const stru
                 return;
         if (strncmp(target, "user:[", 6) == 0) {
                 to->namespaces++;
-        } else if (strncmp(target, "/memfd:" STATS_NAME, strlen("/memfd:" STATS_NAME)) == 0) {
+        } else if (is_statistics(target)) {
                 to->statistics++;
         } else if (last && strcmp(last, "/cgroup.procs") == 0) {
                 to->groups++;

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAMED "/memfd:" STATS_NAME
+
 /* A file of a broker's with statistics. */
 struct file {
         dev_t device;
@@ -26,13 +28,18 @@ struct files {
         unsigned own_mapped, others_mapped;
 };
 
+bool is_statistics(const char *target)
+{
+        return strncmp(target, NAMED, strlen(NAMED)) == 0;
+}
+
 static void keep(void *context, const char *name, const char *target, const struct stat *file)
 {
         struct files *files = context;
         struct file *grown;
 
         (void) name;
-        if (strncmp(target, "/memfd:" STATS_NAME, strlen("/memfd:" STATS_NAME)) != 0)
+        if (!is_statistics(target))
                 return;
         grown = reallocarray(files->file, files->n + 1, sizeof(*grown));
         if (!grown) {
@@ -82,7 +89,7 @@ void judge_statistics(struct inspection *in, const struct subject *s)
         struct files files = { 0 };
         int r;
 
-        snprintf(files.own, sizeof(files.own), "/memfd:" STATS_NAME "%s (deleted)", s->device->said.name);
+        snprintf(files.own, sizeof(files.own), NAMED "%s (deleted)", s->device->said.name);
         r = read_files(in, s, &files);
         free(files.file);
         if (r < 0)

@@ -53,28 +53,6 @@ static void say(void *context, enum log_level level, const char *text)
 
 static const struct log bench_log = { .sink = say, .most = LOG_LEVEL_WARNING };
 
-static int make_pair(int type, struct fd *ret_a, struct fd *ret_b)
-{
-        int pair[2];
-
-        if (socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
-                return -errno;
-        ret_a->num = pair[0];
-        ret_b->num = pair[1];
-        return 0;
-}
-
-static int make_pipe(int flags, struct fd *ret_read, struct fd *ret_write)
-{
-        int pair[2];
-
-        if (pipe2(pair, O_CLOEXEC | flags) < 0)
-                return -errno;
-        ret_read->num = pair[0];
-        ret_write->num = pair[1];
-        return 0;
-}
-
 static int await(int fd, short events)
 {
         struct pollfd one = { .fd = fd, .events = events };
@@ -161,10 +139,10 @@ static int start_worker(struct bench *b, long long ret_at[MOMENTS])
         AUTO_FD channel = FD_NONE;
         AUTO_FD fence = FD_NONE;
         AUTO_FD fence_write = FD_NONE;
-        int r = make_pair(SOCK_SEQPACKET, &ours, &channel);
+        int r = serving_make_pair(SOCK_SEQPACKET, &ours, &channel);
 
         if (r == 0)
-                r = make_pipe(0, &fence, &fence_write);
+                r = serving_make_pipe(0, &fence, &fence_write);
         if (r == 0)
                 r = packet_send(ours.num, IPC_DEVICE, 0, &device, sizeof(device),
                                 (int[]){ fence_write.num, b->statistics.num, b->resource.disk.num }, 3);
@@ -189,14 +167,14 @@ static int start_session(struct bench *b, long long ret_at[MOMENTS])
         AUTO_FD its_channel = FD_NONE;
         AUTO_FD front = FD_NONE;
         AUTO_FD its_front = FD_NONE;
-        int r = make_pair(SOCK_SEQPACKET, &control, &its_control);
+        int r = serving_make_pair(SOCK_SEQPACKET, &control, &its_control);
 
         if (r == 0)
-                r = make_pipe(O_DIRECT | O_NONBLOCK, &reports, &its_reports);
+                r = serving_make_pipe(O_DIRECT | O_NONBLOCK, &reports, &its_reports);
         if (r == 0)
-                r = make_pair(SOCK_SEQPACKET, &worker, &its_channel);
+                r = serving_make_pair(SOCK_SEQPACKET, &worker, &its_channel);
         if (r == 0)
-                r = make_pair(SOCK_STREAM, &front, &its_front);
+                r = serving_make_pair(SOCK_STREAM, &front, &its_front);
         if (r == 0)
                 r = packet_send(worker.num, IPC_READY, 0, b->ready.body, b->ready.header.length, NULL, 0);
         if (r == 0)

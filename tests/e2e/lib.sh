@@ -116,7 +116,7 @@ e2e_end() {
                         gone "$child" 2 || fail "process $child ($(cat "/proc/$child/comm")) outlives back-end $id"
                 done
         done
-        [ "$passed" -lt 50 ] || printf %s "$failures"   # once more: of a long output only the end is shown
+        printf %s "$failures"   # once more: of a long output only the end is shown
         echo "$passed passed, $failed failed"
         [ "$failed" = 0 ]
 }

@@ -124,24 +124,25 @@ START_TEST(others_end_meanwhile)
 }
 END_TEST
 
-/* Has it a child that it has not reaped? Zombies are among these. */
-static bool has_children(pid_t pid)
+/* The first that the broker has forked and not reaped, a zombie perhaps; 0: none. */
+static pid_t first_child(pid_t pid)
 {
         char path[64];
+        int child = 0;
         FILE *list;
-        bool has;
 
         snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
         list = fopen(path, "re");
         ck_assert(list != NULL);
-        has = fgetc(list) != EOF;
+        if (fscanf(list, "%d", &child) != 1)
+                ck_assert(feof(list));
         fclose(list);
-        return has;
+        return child;
 }
 
 static void await_no_children(pid_t pid)
 {
-        for (long long deadline = fe_deadline(FE_TIMEOUT_MS); has_children(pid);) {
+        for (long long deadline = fe_deadline(FE_TIMEOUT_MS); first_child(pid);) {
                 ck_assert_msg(fe_left_ms(deadline) > 0, "a child was not reaped");
                 nanosleep(&(struct timespec){ .tv_nsec = 2000000 }, NULL); /* no event tells of a grandchild */
         }
@@ -170,21 +171,6 @@ START_TEST(child_without_pidfd)
 }
 END_TEST
 
-/* The first that the broker has forked and not reaped. */
-static pid_t first_child(pid_t pid)
-{
-        char path[64];
-        int child = 0;
-        FILE *list;
-
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int) pid, (int) pid);
-        list = fopen(path, "re");
-        ck_assert(list != NULL);
-        ck_assert_int_eq(fscanf(list, "%d", &child), 1);
-        fclose(list);
-        return child;
-}
-
 /* A stage is killed when it first writes, which is behind its first clone: the broker knows the child, and reaps it. */
 START_TEST(stage_killed)
 {
@@ -192,8 +178,10 @@ START_TEST(stage_killed)
         struct faults *faults = faults_new("write");
         struct rig rig = rig_start((struct rig_options){ .neighbour = true });
         struct fe_conn conn = hang(faults, &rig, &first_write);
+        pid_t stage = first_child(rig.prog.pid);
 
-        ck_assert_int_eq(kill(first_child(rig.prog.pid), SIGKILL), 0);
+        ck_assert_int_gt(stage, 0);
+        ck_assert_int_eq(kill(stage, SIGKILL), 0);
         OK(fe_gone(&conn));
         OK(prog_log_wait(&rig.prog, 0, "not started: worker: a uid of its own: ECANCELED", FE_TIMEOUT_MS));
         await_no_children(rig.prog.pid);
