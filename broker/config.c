@@ -116,7 +116,7 @@ static int key_of(const char *section, const char *key, struct value_why *why)
                 if (strcasecmp(config_rows[i].section, section) == 0 && strcasecmp(config_rows[i].key, key) == 0)
                         return (int) i;
         if (!config_section_ok(section))
-                return value_refuse(why, "there is no section [%.40s]", section);
+                return value_refuse(why, "there is no section [%.40s]", printable(section) ? section : "?");
         return value_refuse(why, "there is no such key in [%.40s]", section);
 }
 

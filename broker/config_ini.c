@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define INI_SPACE " \t\v\f\r\n" /* what inih passes over at both ends of a line */
+
 enum { LINE_BYTES = 4400 }; /* a path of the most that the kernel takes, and a key */
 
 /* Builds of inih differ: where this is a variable (Debian), lines may be longer than 196 bytes. */
@@ -47,7 +49,7 @@ static void begin_section(struct ini *ini, char *text)
         char *end = strchr(text, ']');
 
         ini->section = SECTION_UNKNOWN;
-        if (!end || !strchr(" \t\r\n;#", end[1 + strspn(end + 1, " \t")])) {
+        if (!end || !strchr(";#", end[1 + strspn(end + 1, INI_SPACE)])) {
                 complain(ini, "a section is a line of its own: [NAME]");
                 return;
         }
@@ -74,10 +76,10 @@ static const char *judge_line(struct ini *ini, size_t length, size_t room)
         }
         if (ini->line == 1 && strncmp(text, "\xEF\xBB\xBF", 3) == 0)
                 text += 3;
-        text += strspn(text, " \t");
+        text += strspn(text, INI_SPACE);
         if (text[0] == '[')
                 begin_section(ini, text);
-        ini->key_expected = !strchr("[;#\r\n", text[0]);
+        ini->key_expected = !strchr("[;#", text[0]);
         return text;
 }
 
