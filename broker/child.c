@@ -14,7 +14,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -25,11 +24,12 @@ enum { CAPS_MOST = 64 }; /* a set is a number of 64 bits */
 static const char *const stage_names[] = {
         [CHILD_STAGE_ENTER] = "entering the range namespace",
         [CHILD_STAGE_NET] = "an empty net namespace",
+        [CHILD_STAGE_ROOT] = "an empty root",
         [CHILD_STAGE_CLONE] = "namespaces of its own",
         [CHILD_STAGE_CGROUP] = "the device's cgroup",
         [CHILD_STAGE_MAP] = "a uid of its own",
         [CHILD_STAGE_FDS] = "its file descriptors",
-        [CHILD_STAGE_ROOT] = "an empty root",
+        [CHILD_STAGE_HOSTNAME] = "a host name that tells nothing",
         [CHILD_STAGE_LIMITS] = "resource limits",
         [CHILD_STAGE_CAPS] = "dropping capabilities",
         [CHILD_STAGE_EXEC] = "executing its program",
@@ -50,6 +50,12 @@ static int take_id(const struct child *child)
         return setresuid(CHILD_INSIDE_ID, CHILD_INSIDE_ID, CHILD_INSIDE_ID) < 0 ? -errno : 0;
 }
 
+/* Must not tell the host's name. */
+static int take_hostname(const struct child *child)
+{
+        return child->namespaces && sethostname("vhost", 5) < 0 ? -errno : 0;
+}
+
 /* Must leave 0, 1 and 2 as given, and beyond them only descriptors that exec closes. */
 static int keep_fds(const struct child *child)
 {
@@ -65,36 +71,6 @@ static int keep_fds(const struct child *child)
                         return -errno;
         return close_range(CHILD_FDS, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
-
-#ifdef VB_SANITIZED
-/* A sanitizer's program is dynamic: its loader and libraries are looked up after exec. Test builds only. */
-static int empty_root(const struct child *child)
-{
-        (void) child;
-        return 0;
-}
-#else
-/* Must see an empty, read-only directory and nothing of the host's files. */
-static int empty_root(const struct child *child)
-{
-        const unsigned long harmless = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-        const char *const place = "/proc"; /* any directory that every host has */
-
-        if (!child->namespaces)
-                return 0;
-        if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-                return -errno;
-        if (mount("none", place, "tmpfs", harmless, "size=4096,nr_inodes=1,mode=555") < 0)
-                return -errno;
-        if (chdir(place) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
-                return -errno;
-        if (chdir("/") < 0)
-                return -errno;
-        if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | harmless, NULL) < 0)
-                return -errno;
-        return sethostname("vhost", 5) < 0 ? -errno : 0; /* the host's name is none of its business */
-}
-#endif
 
 static int limit(int resource, rlim_t value, bool soft)
 {
@@ -225,8 +201,8 @@ int child_exec(const struct child *child, enum child_stage *ret_stage)
         r = take_id(child);
         if (r < 0)
                 return r;
-        *ret_stage = CHILD_STAGE_ROOT;
-        r = empty_root(child);
+        *ret_stage = CHILD_STAGE_HOSTNAME;
+        r = take_hostname(child);
         if (r < 0)
                 return r;
         *ret_stage = CHILD_STAGE_LIMITS;

@@ -14,11 +14,12 @@
 enum child_stage {
         CHILD_STAGE_ENTER,  /* the range namespace */
         CHILD_STAGE_NET,    /* the empty net namespace */
+        CHILD_STAGE_ROOT,   /* the empty root */
         CHILD_STAGE_CLONE,  /* the namespaces of its own */
         CHILD_STAGE_CGROUP, /* the device's cgroup */
         CHILD_STAGE_MAP,    /* its uid and gid */
         CHILD_STAGE_FDS,    /* keep only what it was given */
-        CHILD_STAGE_ROOT,   /* the empty root */
+        CHILD_STAGE_HOSTNAME,
         CHILD_STAGE_LIMITS, /* resource limits */
         CHILD_STAGE_CAPS,   /* capabilities, no_new_privs */
         CHILD_STAGE_EXEC,

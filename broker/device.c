@@ -188,6 +188,7 @@ int device_start(struct device *device, struct host *host)
         serving_init(&device->serving, host, &device->log, on_free, device);
         device->serving.cgroup = device->cgroup.num;
         device->serving.statistics = device->statistics.num;
+        device->serving.net = &device->net;
         device->serving.resource = &device->resource;
         if (device->config->connect)
                 return outward_start(&device->outward, host, device->config, &device->log.log, on_outward, device);
@@ -235,5 +236,6 @@ void device_done(struct device *device)
         listener_done(&device->listener);
         resource_done(&device->resource);
         fd_close(&device->statistics);
+        fd_close(&device->net);
         fd_close(&device->cgroup);
 }

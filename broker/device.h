@@ -15,6 +15,7 @@ struct device {
         struct device_config *config; /* borrowed */
         struct resource resource;
         struct fd statistics; /* of all its workers */
+        struct fd net; /* the namespace of all its sessions and workers, empty; FD_NONE: none was made yet */
         struct listener listener;
         struct fd cgroup; /* cgroup.procs of its own; FD_NONE: there are none */
         struct broker_log log;

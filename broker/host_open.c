@@ -93,7 +93,7 @@ static int open_devices(struct host *host, const struct options *options, const 
                 struct device *device = &host->device[host->n_devices];
 
                 *device = (struct device){ .config = &config->device[i], .cgroup = FD_NONE };
-                device->resource.disk = device->resource.userfault = device->statistics = FD_NONE;
+                device->resource.disk = device->resource.userfault = device->statistics = device->net = FD_NONE;
                 device->listener.socket = FD_NONE;
                 broker_log_init(&device->log, device->config->name, options->log_level);
                 host->n_devices++;

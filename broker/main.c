@@ -88,7 +88,6 @@ static int watch_signals(struct host *host)
         } all[] = { { SIGTERM, on_signal }, { SIGINT, on_signal }, { SIGHUP, on_hangup } };
         sigset_t set;
 
-        signal(SIGPIPE, SIG_IGN);
         sigemptyset(&set);
         for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
                 sigaddset(&set, all[i].number);
@@ -134,8 +133,10 @@ static int run(struct options *options, const struct config *config, struct log 
 {
         struct host host = { .log = log };
         struct control control = { .listener.socket = FD_NONE };
-        int r = limits_raise(config, log);
+        int r;
 
+        signal(SIGPIPE, SIG_IGN);
+        r = limits_raise(config, log);
         if (r >= 0)
                 r = programs_open(log, &host.programs);
         if (r >= 0)

@@ -13,6 +13,7 @@
 
 struct privilege {
         struct fd range; /* the range namespace; FD_NONE: none can be had and the config agrees */
+        struct fd root;  /* a mount namespace below it with an empty root; FD_NONE as above, and with a sanitizer */
         struct fd lock;  /* keeps the ids ours */
         bool own_uid;    /* the range is the broker's own uid alone */
         uint32_t first;  /* host id of id 0 in the range */

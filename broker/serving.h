@@ -34,6 +34,7 @@ struct serving {
 
         int cgroup; /* borrowed: cgroup.procs of the device's; -1: none */
         int statistics; /* borrowed: the device's */
+        struct fd *net; /* borrowed: the device's, which the first start fills in */
         const struct resource *resource; /* borrowed: the device's */
         uint32_t id; /* number of the session */
         int error;   /* why this one could not be started; 0: it was, or is on its way */

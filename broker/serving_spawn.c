@@ -86,6 +86,23 @@ static int adopt_child(struct serving *serving, unsigned which)
         return r < 0 ? r : 0;
 }
 
+/*
+ * Kept for the device's next session: to make one, and to take it down, costs the whole host more than all else of a
+ * start, and a front-end that connects again and again must not be able to ask for it. Nothing can have been done in
+ * it: neither program may.
+ */
+static void keep_net(struct serving *serving)
+{
+        int r;
+
+        if (serving->error || fd_has(serving->net) || !fd_has(&serving->host->privilege.range))
+                return;
+        r = spawn_open_net(&serving->spawning, serving->net);
+        if (r < 0)
+                log_warning(&serving->log->log, "session %u: its net namespace cannot be kept for the next: %s",
+                            serving->id, log_errno(r));
+}
+
 static int adopt_all(struct serving *serving)
 {
         struct fd stage;
@@ -121,6 +138,7 @@ static void adopt(struct serving *serving)
 
         serving->spawn_source = sd_event_source_disable_unref(serving->spawn_source);
         serving->timer = sd_event_source_disable_unref(serving->timer);
+        keep_net(serving);
         spawn_done(&serving->spawning);
         r = adopt_all(serving);
         for (unsigned i = 0; r == 0 && !serving->error && i < SERVING_CHILDREN; i++)
@@ -207,6 +225,8 @@ static int begin(struct serving *serving, struct serving_birth *birth, const str
         struct child worker = serving_worker_child(host, config, serving->resource);
         const struct spawn both = {
                 .range = fd_has(&host->privilege.range) ? host->privilege.range.num : -1,
+                .root = fd_has(&host->privilege.root) ? host->privilege.root.num : -1,
+                .net = serving->net->num,
                 .cgroup = serving->cgroup,
                 .child = { [SERVING_SESSION] = &session, [SERVING_WORKER] = &worker },
                 .n = SERVING_CHILDREN,

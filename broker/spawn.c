@@ -1,6 +1,6 @@
 /*
  * Stage 1 of confinement. A forked stage enters the range namespace, where the broker's uid is all-powerful over a
- * range of ids and nothing else, makes the namespaces and ends; the children it clones are the broker's own
+ * range of ids and nothing else, and the empty root, of which each child gets a copy; it makes the namespaces and ends; the children it clones are the broker's own
  * (CLONE_PARENT), so that their exit status reaches the broker. clone3 is not used: under RestrictNamespaces= of
  * systemd 252 it is hidden.
  */
@@ -20,7 +20,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KEPT_MOST = 4 + SPAWN_MOST * (1 + CHILD_FDS) };
+enum { KEPT_MOST = 6 + SPAWN_MOST * (1 + CHILD_FDS) };
+
+/* The forked process. */
+struct stage {
+        const struct spawn *spawn;
+        struct spawn_progress *progress;
+        struct fd proc; /* the host's; it has no name where the stage goes */
+        int report;
+};
 
 /* A failure, in one write to the report pipe, which nobody but our own code holds; exec and exit close it. */
 struct report {
@@ -39,14 +47,14 @@ static void __attribute__((noreturn)) fail(int pipe, unsigned which, enum child_
 }
 
 /* Gives the child in its new user namespace exactly one uid and one gid. */
-static int map_ids(pid_t pid, uint32_t id)
+static int map_ids(const struct fd *proc, pid_t pid, uint32_t id)
 {
         char line[32];
         int r;
 
         snprintf(line, sizeof(line), "%u %u 1\n", (unsigned) CHILD_INSIDE_ID, (unsigned) id);
-        r = proc_write(pid, "gid_map", line);
-        return r < 0 ? r : proc_write(pid, "uid_map", line);
+        r = proc_write(proc, pid, "gid_map", line);
+        return r < 0 ? r : proc_write(proc, pid, "uid_map", line);
 }
 
 static void __attribute__((noreturn))
@@ -66,50 +74,51 @@ run_child(const struct child *child, unsigned which, enum child_stage *at, int r
 }
 
 /* Lets the child go on when it is where it belongs. */
-static int settle(const struct spawn *spawn, const struct child *child, pid_t pid, int go, enum child_stage *ret_stage)
+static int settle(const struct stage *stage, const struct child *child, pid_t pid, int go, enum child_stage *ret_at)
 {
+        const struct spawn *spawn = stage->spawn;
         int r;
 
-        *ret_stage = CHILD_STAGE_CGROUP;
+        *ret_at = CHILD_STAGE_CGROUP;
         r = spawn->cgroup >= 0 ? cgroup_move(spawn->cgroup, pid) : 0;
         if (r < 0)
                 return r;
-        *ret_stage = CHILD_STAGE_MAP;
-        r = child->namespaces ? map_ids(pid, child->id) : 0;
+        *ret_at = CHILD_STAGE_MAP;
+        r = child->namespaces ? map_ids(&stage->proc, pid, child->id) : 0;
         if (r < 0)
                 return r;
         return write(go, "", 1) == 1 ? 0 : -errno;
 }
 
 /* The kernel notes the child's pid before the child runs: whoever ends us finds nobody who is not known. */
-static void clone_one(const struct spawn *spawn, unsigned which, struct spawn_progress *progress, int report)
+static void clone_one(const struct stage *stage, unsigned which)
 {
-        const struct child *child = spawn->child[which];
-        enum child_stage *stage = &progress->child[which].mapping;
+        const struct child *child = stage->spawn->child[which];
+        struct spawn_child_progress *progress = &stage->progress->child[which];
         unsigned long flags = CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD;
         int go[2];
         pid_t pid;
         int r;
 
-        *stage = CHILD_STAGE_CLONE;
-        progress->child[which].at = CHILD_STAGE_FDS; /* where it begins, if it ever runs */
+        progress->mapping = CHILD_STAGE_CLONE;
+        progress->at = CHILD_STAGE_FDS; /* where it begins, if it ever runs */
         if (child->namespaces)
                 flags |= CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
         if (pipe2(go, O_CLOEXEC) < 0)
-                fail(report, which, *stage, -errno);
-        pid = (pid_t) syscall(SYS_clone, flags, NULL, &progress->child[which].pid, NULL, 0);
+                fail(stage->report, which, progress->mapping, -errno);
+        pid = (pid_t) syscall(SYS_clone, flags, NULL, &progress->pid, NULL, 0);
         if (pid < 0)
-                fail(report, which, *stage, -errno);
+                fail(stage->report, which, progress->mapping, -errno);
         if (pid == 0) {
                 close(go[1]);
-                run_child(child, which, &progress->child[which].at, report, go[0]);
+                run_child(child, which, &progress->at, stage->report, go[0]);
         }
         close(go[0]);
-        r = settle(spawn, child, pid, go[1], stage);
+        r = settle(stage, child, pid, go[1], &progress->mapping);
         if (r < 0)
-                fail(report, which, *stage, r);
+                fail(stage->report, which, progress->mapping, r);
         close(go[1]);
-        *stage = CHILD_STAGES;
+        progress->mapping = CHILD_STAGES;
 }
 
 /* Adds one to a sorted list. */
@@ -134,6 +143,8 @@ static int keep_own(const struct spawn *spawn, int report, int go)
         keep(kept, &n, report);
         keep(kept, &n, go);
         keep(kept, &n, spawn->range);
+        keep(kept, &n, spawn->root);
+        keep(kept, &n, spawn->net);
         keep(kept, &n, spawn->cgroup);
         for (unsigned i = 0; i < spawn->n; i++) {
                 keep(kept, &n, spawn->child[i]->program);
@@ -150,52 +161,85 @@ static int keep_own(const struct spawn *spawn, int report, int go)
         return close_range(from, ~0U, 0) < 0 ? -errno : 0;
 }
 
+/* Must hold no more than the range namespace gives, and see no file of the host, while it clones. */
+static int enter_namespaces(struct stage *stage)
+{
+        const struct spawn *spawn = stage->spawn;
+        int r = proc_open(&stage->proc);
+
+        if (r < 0)
+                return r;
+        if (setns(spawn->range, CLONE_NEWUSER) < 0)
+                return -errno;
+        /* The broker's own uid need not be of the range: who has no id in a namespace makes none below it. */
+        if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+                return -errno;
+        stage->progress->stage = CHILD_STAGE_NET;
+        if ((spawn->net >= 0 ? setns(spawn->net, CLONE_NEWNET) : unshare(CLONE_NEWNET)) < 0)
+                return -errno;
+        stage->progress->stage = CHILD_STAGE_ROOT;
+        return spawn->root >= 0 && setns(spawn->root, CLONE_NEWNS) < 0 ? -errno : 0;
+}
+
 /*
- * Must hold no more than the range namespace gives while it clones. DUMPABLE lets it write its children's id maps;
- * there is nothing secret in it that the broker's uid could not read otherwise.
+ * DUMPABLE lets it write its children's id maps; there is nothing secret in it that the broker's uid could not read
+ * otherwise.
  */
-static int enter(const struct spawn *spawn, int report, int go, enum child_stage *ret_stage)
+static int enter(struct stage *stage, int go)
 {
         int r;
 
-        *ret_stage = CHILD_STAGE_FDS;
-        r = keep_own(spawn, report, go);
+        stage->progress->stage = CHILD_STAGE_FDS;
+        r = keep_own(stage->spawn, stage->report, go);
         if (r < 0)
                 return r;
-        *ret_stage = CHILD_STAGE_ENTER;
-        if (spawn->range >= 0) {
-                if (setns(spawn->range, CLONE_NEWUSER) < 0)
-                        return -errno;
-                /* The broker's own uid need not be of the range: who has no id in a namespace makes none below it. */
-                if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-                        return -errno;
-                *ret_stage = CHILD_STAGE_NET;
-                if (unshare(CLONE_NEWNET) < 0)
-                        return -errno;
-                *ret_stage = CHILD_STAGE_ENTER;
+        stage->progress->stage = CHILD_STAGE_ENTER;
+        if (stage->spawn->range >= 0) {
+                r = enter_namespaces(stage);
+                if (r < 0)
+                        return r;
+                stage->progress->stage = CHILD_STAGE_ENTER;
         }
         return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-/* Must neither clone nor end before the broker lets it go: until then what it was given has its last close there. */
-static void __attribute__((noreturn))
-run_stage(const struct spawn *spawn, struct spawn_progress *progress, int report, int go)
+/* A new net namespace has a name, for the broker to open, only while somebody is in it who is not confined. */
+static void await_end(const struct stage *stage, int go)
 {
-        int r = enter(spawn, report, go, &progress->stage);
+        char byte;
+
+        close(stage->report);
+        while (read(go, &byte, 1) < 0 && errno == EINTR)
+                ;
+}
+
+/* Must neither clone nor end before the broker lets it go: until then what it was given has its last close there. */
+static void __attribute__((noreturn)) run_stage(struct stage *stage, int go)
+{
+        int r = enter(stage, go);
         char byte;
 
         if (read(go, &byte, 1) != 1)
                 _exit(1);
         if (r < 0)
-                fail(report, 0, progress->stage, r);
-        progress->stage = CHILD_STAGES;
-        for (unsigned i = 0; i < spawn->n; i++)
-                clone_one(spawn, i, progress, report);
+                fail(stage->report, 0, stage->progress->stage, r);
+        stage->progress->stage = CHILD_STAGES;
+        for (unsigned i = 0; i < stage->spawn->n; i++)
+                clone_one(stage, i);
+        if (stage->spawn->net < 0)
+                await_end(stage, go);
         _exit(0);
 }
 
-/* Forks the stage and lets it go on once we hold none of what it was given. Returns its pid or -errno. */
-static pid_t start_stage(const struct spawn *spawn, struct spawn_progress *progress, int report)
+/* One byte each: the first when we hold none of what it was given, the second when it may end. */
+static void let_go(const struct fd *go)
+{
+        while (write(go->num, "", 1) < 0 && errno == EINTR)
+                ;
+}
+
+/* Forks the stage and lets it go on. Returns its pid or -errno. */
+static pid_t start_stage(const struct spawn *spawn, struct spawn_progress *progress, int report, struct fd *ret_go)
 {
         int go[2];
         pid_t stage;
@@ -205,18 +249,17 @@ static pid_t start_stage(const struct spawn *spawn, struct spawn_progress *progr
         stage = fork();
         if (stage == 0) {
                 close(go[1]);
-                run_stage(spawn, progress, report, go[0]);
+                run_stage(&(struct stage){ spawn, progress, FD_NONE, report }, go[0]);
         }
         if (stage < 0)
                 stage = -EAGAIN;
         close(go[0]);
+        ret_go->num = go[1];
         if (stage > 0) {
                 for (unsigned i = 0; i < spawn->n_give; i++)
                         fd_close(spawn->give[i]);
-                while (write(go[1], "", 1) < 0 && errno == EINTR)
-                        ;
+                let_go(ret_go);
         }
-        close(go[1]);
         return stage;
 }
 
@@ -224,7 +267,7 @@ int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
 {
         struct spawn_progress *progress =
                 mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        struct spawning spawning = { .report = FD_NONE, .progress = progress, .n = spawn->n };
+        struct spawning spawning = { .report = FD_NONE, .go = FD_NONE, .progress = progress, .n = spawn->n };
         int report[2];
 
         if (progress == MAP_FAILED)
@@ -236,7 +279,7 @@ int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
                 return -EAGAIN;
         }
         spawning.report.num = report[0];
-        spawning.stage = start_stage(spawn, progress, report[1]);
+        spawning.stage = start_stage(spawn, progress, report[1], &spawning.go);
         close(report[1]);
         if (spawning.stage < 0) {
                 spawn_done(&spawning);
@@ -252,6 +295,9 @@ int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning)
 void spawn_done(struct spawning *spawning)
 {
         fd_close(&spawning->report);
+        if (fd_has(&spawning->go))
+                let_go(&spawning->go);
+        fd_close(&spawning->go);
         if (spawning->progress)
                 munmap(spawning->progress, sizeof(*spawning->progress));
         spawning->progress = NULL;
@@ -332,6 +378,11 @@ static int open_pidfd(pid_t pid, struct fd *ret_pidfd)
 {
         ret_pidfd->num = (int) syscall(SYS_pidfd_open, pid, 0);
         return fd_has(ret_pidfd) ? 0 : -errno;
+}
+
+int spawn_open_net(const struct spawning *spawning, struct fd *ret_net)
+{
+        return spawning->stage > 0 ? proc_open_namespace(spawning->stage, "net", ret_net) : -ESRCH;
 }
 
 int spawn_end_stage(struct spawning *spawning, struct fd *ret_pidfd)

@@ -13,6 +13,8 @@ enum { SPAWN_MOST = 2 };
 
 struct spawn {
         int range; /* borrowed: the range namespace; -1: none can be had and the config agrees */
+        int root;  /* borrowed: a mount namespace with an empty root, for each child a copy; -1: the host's */
+        int net;   /* borrowed: their net namespace; -1: a new one, empty */
         int cgroup; /* borrowed: cgroup.procs of the device's cgroup; -1: the children stay in the broker's */
         const struct child *child[SPAWN_MOST];
         unsigned n;
@@ -20,18 +22,21 @@ struct spawn {
         unsigned n_give;
 };
 
-/* Shared with the stage and with children until they execute their programs: our own code, and nobody else. */
+struct spawn_child_progress {
+        pid_t pid; /* written by the kernel before the child runs; 0: not born */
+        enum child_stage mapping, at; /* where the stage is with it, where it is itself */
+};
+
+/* Shared, like what it holds, with the stage and with children until they execute their programs: our own code, and nobody else. */
 struct spawn_progress {
-        enum child_stage stage; /* where the stage is; here and below CHILD_STAGES: not there yet, or not any more */
-        struct {
-                pid_t pid; /* written by the kernel before the child runs; 0: not born */
-                enum child_stage mapping, at; /* where the stage is with it, where it is itself */
-        } child[SPAWN_MOST];
+        enum child_stage stage; /* where the stage is; here and above CHILD_STAGES: not there yet, or not any more */
+        struct spawn_child_progress child[SPAWN_MOST];
 };
 
 /* Children on their way to their programs. Nothing here waits; who hears nothing for too long has to kill them. */
 struct spawning {
         pid_t stage; /* 0: handed over or reaped */
+        struct fd go; /* lets the stage go on, and end */
         struct fd report; /* readable when there is something to hear */
         struct spawn_progress *progress; /* NULL: nobody is left who writes there */
         unsigned n;
@@ -42,8 +47,8 @@ struct spawning {
 };
 
 /*
- * Takes what is given and begins to spawn the n children side by side in one new, empty net namespace. The pids are the
- * caller's to wait for. -EAGAIN: no process could be made at all, and the gifts are untouched.
+ * Takes what is given and begins to spawn the n children side by side in one net namespace. The pids are the caller's to
+ * wait for. -EAGAIN: no process could be made at all, and the gifts are untouched.
  */
 int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning);
 
@@ -56,7 +61,10 @@ bool spawn_hear(struct spawning *spawning);
 /* The stage that has not been passed yet: where they hang, if they do. */
 enum child_stage spawn_stands_at(const struct spawning *spawning);
 
-/* Closes the report and forgets the progress, once all is heard. */
+/* Opens the new net namespace that the stage made: once all is heard, before spawn_done. -errno. */
+int spawn_open_net(const struct spawning *spawning, struct fd *ret_net);
+
+/* Closes the report, forgets the progress and lets the stage end, once all is heard. */
 void spawn_done(struct spawning *spawning);
 
 /* Kills the stage and all children not taken yet. */

@@ -16,7 +16,7 @@
 
 /* What it holds open beside standard input and output, which whoever started it chose. */
 struct holdings {
-        unsigned all, files, statistics, namespaces, groups, other;
+        unsigned all, files, statistics, ranges, roots, nets, groups, other;
         char example[128]; /* the first of `other` */
 };
 
@@ -73,7 +73,11 @@ static void hold(void *context, const char *name, const char *target, const stru
             (S_ISCHR(file->st_mode) && (strcmp(target, "/dev/null") == 0 || strcmp(target, "/dev/userfaultfd") == 0)))
                 return;
         if (strncmp(target, "user:[", 6) == 0) {
-                to->namespaces++;
+                to->ranges++;
+        } else if (strncmp(target, "mnt:[", 5) == 0) {
+                to->roots++;
+        } else if (strncmp(target, "net:[", 5) == 0) {
+                to->nets++;
         } else if (is_statistics(target)) {
                 to->statistics++;
         } else if (last && strcmp(last, "/cgroup.procs") == 0) {
@@ -108,10 +112,11 @@ static void judge_holdings(struct inspection *in, const struct subject *s)
         else if (has.files > files)
                 report_line(&in->report, REPORT_SHORT, "descriptors", "%u files; programs, lock and disks are %u",
                             has.files, files);
-        else if (has.statistics > devices || has.groups > devices || has.namespaces > 1)
+        else if (has.statistics > devices || has.groups > devices || has.nets > devices || has.ranges > 1 ||
+                 has.roots > 1)
                 report_line(&in->report, REPORT_SHORT, "descriptors",
-                            "%u statistics, %u cgroups, %u namespaces for %u devices", has.statistics, has.groups,
-                            has.namespaces, devices);
+                            "%u statistics, %u cgroups, %u net, %u user, %u mount namespaces for %u devices",
+                            has.statistics, has.groups, has.nets, has.ranges, has.roots, devices);
         else
                 report_line(&in->report, REPORT_OK, "descriptors", "%u, of them %u files for %u devices", has.all,
                             has.files, devices);

@@ -114,7 +114,8 @@ static int receive_worker(int word, struct packet *ret_packet)
 static int start_one(const struct bench *b, struct child *child, struct fd *give, int word, receive_fn *receive,
                      enum ipc_type expected, struct packet *ret_packet, long long ret_at[MOMENTS])
 {
-        const struct spawn spawn = { .range = b->host.privilege.range.num, .cgroup = -1, .child = { child }, .n = 1,
+        const struct spawn spawn = { .range = b->host.privilege.range.num, .root = b->host.privilege.root.num,
+                                     .net = -1, .cgroup = -1, .child = { child }, .n = 1,
                                      .give = { give }, .n_give = 1 };
         struct spawning spawning;
         long long from = clock_now_ns();

@@ -44,7 +44,7 @@ int __wrap_privilege_give_away(const struct privilege_want *want, const struct l
 {
         (void) want;
         log_warning(log, "NOTHING IS CONFINED");
-        *ret = (struct privilege){ .range = FD_NONE, .lock = FD_NONE, .own_uid = true, .first = geteuid(), .count = 1,
+        *ret = (struct privilege){ .range = FD_NONE, .root = FD_NONE, .lock = FD_NONE, .own_uid = true, .first = geteuid(), .count = 1,
                                    .lacks = IPC_LAYER_NAMESPACES | IPC_LAYER_UIDS };
         return 0;
 }

@@ -66,6 +66,7 @@ static const struct mutant {
         { "broker-file", "broker: descriptors: 5 files; programs, lock and disks are 4", .limit = -1 },
         { "broker-directory", "broker: descriptors: 1 of a kind that it has no use for: /", .limit = -1 },
         { "broker-memory", "broker: descriptors: 2 statistics, ", .limit = -1 },
+        { "broker-namespace", "broker: descriptors: 1 statistics, 0 cgroups, 1 net, 1 user, 2 mount namespaces", .limit = -1 },
         { "broker-filter", "broker: seccomp: no filter", .limit = -1 },
 };
 

@@ -32,8 +32,8 @@ int __real_prctl(int option, ...);
 int __wrap_prctl(int option, ...);
 int __real_mount(const char *, const char *, const char *, unsigned long, const void *);
 int __wrap_mount(const char *, const char *, const char *, unsigned long, const void *);
-int __real_umount2(const char *, int);
-int __wrap_umount2(const char *, int);
+int __real_setns(int, int);
+int __wrap_setns(int, int);
 int __real_sethostname(const char *, size_t);
 int __wrap_sethostname(const char *, size_t);
 int __real_setrlimit64(int, const struct rlimit *);
@@ -50,8 +50,8 @@ int __real_capng_change_id(int, int, capng_flags_t);
 int __wrap_capng_change_id(int, int, capng_flags_t);
 capng_results_t __real_capng_have_capabilities(capng_select_t);
 capng_results_t __wrap_capng_have_capabilities(capng_select_t);
-int __real_proc_write(pid_t, const char *, const char *);
-int __wrap_proc_write(pid_t, const char *, const char *);
+int __real_proc_write(const struct fd *, pid_t, const char *, const char *);
+int __wrap_proc_write(const struct fd *, pid_t, const char *, const char *);
 int __real_statistics_make(const char *, unsigned, struct fd *);
 int __wrap_statistics_make(const char *, unsigned, struct fd *);
 int __real_slots_take(struct slots *, uint32_t *);
@@ -59,12 +59,6 @@ int __wrap_slots_take(struct slots *, uint32_t *);
 int __real_confine_filter(const struct sock_filter *, unsigned short);
 int __wrap_confine_filter(const struct sock_filter *, unsigned short);
 /* clang-format on */
-
-/* Does it keep the host's root? Without namespaces of its own it has no choice. */
-static bool has_root(void)
-{
-        return weakened("root") || weakened("ns-mnt") || weakened("ns-user");
-}
 
 /* Namespaces by what their absence is called. */
 static long weaker_flags(long flags)
@@ -109,8 +103,6 @@ long __wrap_syscall(long number, ...)
                 a[0] = weaker_flags(a[0]);
         if (number == SYS_capset && weakened("capabilities"))
                 return keep_capability((struct __user_cap_header_struct *) a[0]);
-        if (number == SYS_pivot_root && has_root())
-                return 0;
         return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -134,21 +126,21 @@ int __wrap_prctl(int option, ...)
 
 int __wrap_mount(const char *from, const char *to, const char *type, unsigned long flags, const void *data)
 {
-        int r;
-
-        if (has_root() || (flags & MS_REMOUNT && weakened("root-writable")))
-                return 0;
+        if (type && weakened("root-writable"))
+                flags &= ~(unsigned long) MS_RDONLY;
         if (!type || !weakened("root-entry"))
                 return __real_mount(from, to, type, flags, data);
-        r = __real_mount(from, to, type, flags, "size=4096,nr_inodes=8,mode=755");
-        if (r == 0)
-                close(open("/proc/entry", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-        return r;
+        if (__real_mount(from, to, type, flags & ~(unsigned long) MS_RDONLY, "size=4096,nr_inodes=8,mode=755") < 0)
+                return -1;
+        close(open("/proc/entry", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        return __real_mount(NULL, to, NULL, flags | MS_REMOUNT | MS_BIND, NULL);
 }
 
-int __wrap_umount2(const char *path, int flags)
+int __wrap_setns(int fd, int kind)
 {
-        return has_root() ? 0 : __real_umount2(path, flags);
+        if ((kind == CLONE_NEWNS && weakened("root")) || (kind == CLONE_NEWNET && weakened("ns-net")))
+                return 0;
+        return __real_setns(fd, kind);
 }
 
 int __wrap_sethostname(const char *name, size_t n)
@@ -231,7 +223,7 @@ capng_results_t __wrap_capng_have_capabilities(capng_select_t set)
 }
 
 /* The lines of a child's own namespace begin with the id that it has inside. */
-int __wrap_proc_write(pid_t pid, const char *name, const char *text)
+int __wrap_proc_write(const struct fd *proc, pid_t pid, const char *name, const char *text)
 {
         char wider[64];
         size_t n = strlen(text);
@@ -240,9 +232,9 @@ int __wrap_proc_write(pid_t pid, const char *name, const char *text)
         if (is_childs && weakened("ns-user"))
                 return 0;
         if (!is_childs || !weakened("id-map") || n < 3)
-                return __real_proc_write(pid, name, text);
+                return __real_proc_write(proc, pid, name, text);
         snprintf(wider, sizeof(wider), "%.*s2\n", (int) n - 2, text);
-        return __real_proc_write(pid, name, wider);
+        return __real_proc_write(proc, pid, name, wider);
 }
 
 int __wrap_slots_take(struct slots *slots, uint32_t *ret_id)
@@ -262,6 +254,8 @@ static void get_hold(void)
                 open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (weakened("broker-memory"))
                 memfd_create("statistics:more", MFD_CLOEXEC);
+        if (weakened("broker-namespace"))
+                open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 }
 
 int __wrap_confine_filter(const struct sock_filter *code, unsigned short n)

@@ -146,17 +146,24 @@ static void make_disks(const struct rig *rig)
                 make_disk(rig->other_disk, rig->options.disk_bytes);
 }
 
-/* A first connection, after which the broker has what it makes once at need: sd-event's timerfd, nothing else. */
-static void warm_up(struct rig *rig)
+/* A first connection, after which the broker has what it makes once at need: the net namespace, nothing else. */
+static void warm_up_device(const struct rig *rig, const char *socket)
 {
         struct fe_conn conn;
         int fds = prog_count_fds(rig->prog.pid);
 
-        OK(fe_connect(rig->socket, FE_TIMEOUT_MS, &conn));
+        OK(fe_connect(socket, FE_TIMEOUT_MS, &conn));
         rig_quiet(&conn);
         fe_close(&conn);
         rig_await_idle(rig);
         OK(prog_await_fds(rig->prog.pid, fds + 1, FE_TIMEOUT_MS));
+}
+
+static void warm_up(struct rig *rig)
+{
+        warm_up_device(rig, rig->socket);
+        if (rig->options.neighbour)
+                warm_up_device(rig, rig->other_socket);
         rig->fds = prog_count_fds(rig->prog.pid);
 }
 

@@ -21,14 +21,19 @@ struct fault {
 /* Faults in what is done for each connection. */
 static const struct fault faults[] = {
         { "setns", EPERM, "entering the range namespace: EPERM" },
-        { "pivot_root", EPERM, "an empty root: EPERM" },
-        { "mount", EPERM, "an empty root: EPERM" },
-        { "umount2", EBUSY, "an empty root: EBUSY" },
-        { "sethostname", EPERM, "an empty root: EPERM" },
+        { "sethostname", EPERM, "a host name that tells nothing: EPERM" },
         { "close_range", ENOSYS, "its file descriptors: ENOSYS" },
         { "execveat", EACCES, "executing its program: EACCES" },
         { "landlock_create_ruleset", ENOSYS, "landlock" },
         { "landlock_restrict_self", EPERM, "landlock" },
+};
+
+/* Faults in what is done once. */
+static const struct fault faults_at_start[] = {
+        { "pivot_root", EPERM, "an empty root for the children: EPERM" },
+        { "mount", EPERM, "an empty root for the children: EPERM" },
+        { "umount2", EBUSY, "an empty root for the children: EBUSY" },
+        { "seccomp", EINVAL, "the broker's own system call filter: EINVAL" },
 };
 
 struct words {
@@ -132,16 +137,19 @@ START_TEST(what_the_config_allows_may_be_missing)
 }
 END_TEST
 
-START_TEST(without_filters_it_does_not_start)
+START_TEST(without_what_all_need_it_does_not_start)
 {
-        const char *before[] = { getenv("WITH_FAULT"), "seccomp", "22", NULL }; /* EINVAL */
+        const struct fault *fault = &faults_at_start[_i];
+        char error[16];
+        const char *before[] = { getenv("WITH_FAULT"), fault->call, error, NULL };
         struct stand stand;
         int status = 0;
 
+        snprintf(error, sizeof(error), "%d", fault->error);
         stand_start(&stand, before, NULL, false);
         OK(prog_end(&stand.prog, RIG_START_MS, &status));
         ck_assert_int_ne(status, 0);
-        OK(prog_log_wait(&stand.prog, 0, "the broker's own system call filter: EINVAL", 0));
+        OK(prog_log_wait(&stand.prog, 0, fault->log, 0));
         prog_done(&stand.prog);
         unlink(stand.socket);
         unlink(stand.disk);
@@ -191,7 +199,7 @@ int main(void)
 
         tcase_set_timeout(all, 60);
         tcase_add_loop_test(all, a_failing_stage_serves_nothing, 0, ARRAY_SIZE(faults));
-        tcase_add_test(all, without_filters_it_does_not_start);
+        tcase_add_loop_test(all, without_what_all_need_it_does_not_start, 0, ARRAY_SIZE(faults_at_start));
         tcase_add_test(all, what_the_config_allows_may_be_missing);
         tcase_add_test(all, without_user_namespaces_it_does_not_start);
         tcase_add_test(all, without_user_namespaces_if_every_config_agrees);

@@ -8,6 +8,7 @@
 #include "array.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,9 @@ enum { TIMES = 5, PATIENCE_MS = 5000 };
 
 /* Where it can hang: before the first child is born, while it is confined, and last of all. */
 static const struct fault hangs[] = {
-        {FAULT_STAGE, "unshare",    FAULT_HANG,   .text = NULL},
-        {           FAULT_STAGE,   "capset",   FAULT_HANG, .text = NULL           },
-        { FAULT_STAGE, "execveat", FAULT_HANG,    .text = NULL,            .skip = 1 },
+        { FAULT_STAGE, "setns", FAULT_HANG, .argument[1] = { UINT32_MAX, CLONE_NEWNET } },
+        { FAULT_STAGE, "capset", FAULT_HANG, .text = NULL },
+        { FAULT_STAGE, "execveat", FAULT_HANG, .skip = 1 },
 };
 
 /* What the log calls the first two. */
@@ -59,7 +60,7 @@ static double longest_ms(const struct rig *rig)
 
 START_TEST(others_begin_meanwhile)
 {
-        struct faults *faults = faults_new("unshare capset execveat");
+        struct faults *faults = faults_new("setns capset execveat");
         struct rig rig = rig_start((struct rig_options){ .neighbour = true });
         double alone = longest_ms(&rig), meanwhile;
         struct fe_conn conn = hang(faults, &rig, &hangs[_i]);
