@@ -13,6 +13,7 @@
 #include "log.h"
 #include "stand.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,36 +135,54 @@ static void report(struct rounds *rounds, unsigned n)
         printf("\nby free memory: %.0f KiB (%.0f to %.0f)\n", median[ALL], rounds->of[ALL][0], rounds->of[ALL][n - 1]);
 }
 
-static int measure(struct stand *stand, unsigned n)
+struct bench {
+        const char *broker, *engine;
+        unsigned devices, rounds;
+};
+
+/* A broker of its own for each round: it keeps what a device's first connection has made. */
+static int start_round(const struct bench *bench, struct rounds *rounds, unsigned i)
+{
+        struct stand *stand = calloc(1, sizeof(*stand));
+        int r = stand ? stand_start(stand, bench->broker, bench->engine, bench->devices) : -ENOMEM;
+
+        if (!r)
+                r = one_round(stand, rounds, i);
+        if (stand)
+                stand_stop(stand);
+        free(stand);
+        return r;
+}
+
+static int measure(const struct bench *bench)
 {
         struct rounds rounds;
-        int r = one_round(stand, &rounds, 0); /* the kernel's caches fill: overwritten by the next */
+        int r = start_round(bench, &rounds, 0); /* the kernel's caches fill: overwritten by the next */
 
-        for (unsigned i = 0; i < n && !r; i++)
-                r = one_round(stand, &rounds, i);
+        for (unsigned i = 0; i < bench->rounds && !r; i++)
+                r = start_round(bench, &rounds, i);
         if (r)
                 return r;
-        printf("an idle device, of %u, medians of %u rounds: ", stand->n, n);
-        report(&rounds, n);
+        printf("an idle device, of %u, medians of %u rounds: ", bench->devices, bench->rounds);
+        report(&rounds, bench->rounds);
         return 0;
 }
 
 int main(int argc, char **argv)
 {
-        const char *engine = argc > 2 ? argv[2] : "uring";
-        unsigned n = argc > 3 ? (unsigned) atoi(argv[3]) : 16;
-        unsigned rounds = argc > 4 ? (unsigned) atoi(argv[4]) : 7;
-        struct stand *stand = calloc(1, sizeof(*stand));
+        const struct bench bench = {
+                .broker = argv[1],
+                .engine = argc > 2 ? argv[2] : "uring",
+                .devices = argc > 3 ? (unsigned) atoi(argv[3]) : 16,
+                .rounds = argc > 4 ? (unsigned) atoi(argv[4]) : 7,
+        };
         int r;
 
-        if (argc < 2 || !n || n > STAND_DEVICES || !rounds || rounds > ROUNDS || !stand) {
+        if (argc < 2 || !bench.devices || bench.devices > STAND_DEVICES || !bench.rounds || bench.rounds > ROUNDS) {
                 fprintf(stderr, "device-memory BROKER [uring|sync] [DEVICES] [ROUNDS]\n");
                 return 2;
         }
-        r = stand_start(stand, argv[1], engine, n);
-        if (!r)
-                r = measure(stand, rounds);
-        stand_stop(stand);
+        r = measure(&bench);
         if (r)
                 fprintf(stderr, "device-memory: %s\n", log_errno(r));
         return r ? 1 : 0;

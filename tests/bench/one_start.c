@@ -3,7 +3,8 @@
  * stage that clones it, to its first packet, which it sends when its run filter is in force: a worker's READY, a
  * session's SERVING (it finds a READY in its channel, once received from a real worker). This program does what the
  * broker does: gives its privilege away, loads the broker's filter, and then spawns the broker's own programs, one at a
- * time. On the way it notes what the broker is told as well: that the child runs its program.
+ * time. On the way it notes what the broker is told as well: that the child runs its program. The device's net namespace
+ * is there, as it is for all its connections but the first.
  *
  *   one-start BROKER [uring|sync] [STARTS]
  */
@@ -39,6 +40,7 @@ struct bench {
         struct device_config *config; /* in it */
         struct resource resource;
         struct fd statistics;
+        struct fd net; /* of the first start, which is not counted */
         struct packet ready; /* what a real worker said */
         unsigned n;
         double ms[CHILDREN][MOMENTS][MOST];
@@ -111,11 +113,11 @@ static int receive_worker(int word, struct packet *ret_packet)
 }
 
 /* Starts one child and waits for the packet that it can only send when it is confined. */
-static int start_one(const struct bench *b, struct child *child, struct fd *give, int word, receive_fn *receive,
+static int start_one(struct bench *b, struct child *child, struct fd *give, int word, receive_fn *receive,
                      enum ipc_type expected, struct packet *ret_packet, long long ret_at[MOMENTS])
 {
         const struct spawn spawn = { .range = b->host.privilege.range.num, .root = b->host.privilege.root.num,
-                                     .net = -1, .cgroup = -1, .child = { child }, .n = 1,
+                                     .net = b->net.num, .cgroup = -1, .child = { child }, .n = 1,
                                      .give = { give }, .n_give = 1 };
         struct spawning spawning;
         long long from = clock_now_ns();
@@ -128,6 +130,8 @@ static int start_one(const struct bench *b, struct child *child, struct fd *give
                 r = receive(word, ret_packet);
         if (r == 0 && ret_packet->header.type != expected)
                 r = -EPROTO;
+        if (r == 0 && !fd_has(&b->net))
+                r = spawn_open_net(&spawning, &b->net);
         ended = end(&spawning);
         return r < 0 ? r : ended;
 }
@@ -236,6 +240,8 @@ static int become_broker(struct bench *b, const char *broker)
                                        .run_dir = options->run_dir, .ids = ID };
         int r = limits_raise(&config, &bench_log);
 
+        signal(SIGPIPE, SIG_IGN);
+        b->net = FD_NONE;
         b->config = &options->standing;
         b->host.log = &bench_log;
         if (r == 0)
