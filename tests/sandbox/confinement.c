@@ -131,6 +131,32 @@ START_TEST(devices_share_nothing)
 }
 END_TEST
 
+/* A namespace that is held open gives its number to no other: the next connection's is this one, and not made anew. */
+START_TEST(the_net_namespace_is_kept)
+{
+        RIG(rig);
+        uint64_t net = 0;
+        char path[64];
+        int held = -1;
+
+        for (unsigned i = 0; i < 3; i++) {
+                struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+                pid_t worker = rig_child(&rig, "vhost-worker");
+
+                if (i == 0) {
+                        net = proc_namespace(worker, "net");
+                        snprintf(path, sizeof(path), "/proc/%d/ns/net", (int) worker);
+                        held = open(path, O_RDONLY | O_CLOEXEC);
+                        ck_assert_int_ge(held, 0);
+                }
+                ck_assert_uint_eq(proc_namespace(worker, "net"), net);
+                OK(fe_device_stop(&device));
+                rig_await_idle(&rig);
+        }
+        close(held);
+}
+END_TEST
+
 /* The worker holds its channel, its disk, its vrings' eventfds, what it waits with, its ring: nothing else. */
 START_TEST(descriptors_are_those_of_the_manifest)
 {
@@ -244,6 +270,7 @@ int main(void)
         tcase_add_loop_test(all, session_and_worker_are_confined, 0, ARRAY_SIZE(engines));
         tcase_add_test(all, the_broker_has_no_capability);
         tcase_add_test(all, devices_share_nothing);
+        tcase_add_test(all, the_net_namespace_is_kept);
         tcase_add_loop_test(all, descriptors_are_those_of_the_manifest, 0, ARRAY_SIZE(engines));
         tcase_add_test(all, read_only_is_in_the_descriptor);
         tcase_add_test(all, layouts_differ);
