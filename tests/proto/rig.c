@@ -61,8 +61,8 @@ static void write_config(const struct rig *rig, const char *name, const char *so
 }
 
 struct words {
-        char text[24][RIG_PATH_MAX + 32];
-        char *argv[25];
+        char text[32][RIG_PATH_MAX + 32];
+        char *argv[33];
         unsigned n;
 };
 
@@ -146,6 +146,21 @@ static void make_disks(const struct rig *rig)
                 make_disk(rig->other_disk, rig->options.disk_bytes);
 }
 
+static void own(const char *path, unsigned user)
+{
+        ck_assert_int_eq(chown(path, user, user), 0);
+}
+
+static void give_to_user(const struct rig *rig)
+{
+        own(rig->dir, rig->options.user);
+        if (strcmp(rig->options.type, "block") != 0)
+                return;
+        own(rig->disk, rig->options.user);
+        if (rig->options.neighbour)
+                own(rig->other_disk, rig->options.user);
+}
+
 /* A first connection, after which the broker has what it makes once at need: the net namespace, nothing else. */
 static void warm_up_device(const struct rig *rig, const char *socket)
 {
@@ -179,6 +194,14 @@ static void hold_socket(struct rig *rig)
         ck_assert_int_eq(listen(rig->held.num, 16), 0);
 }
 
+static void as_user(struct words *w, unsigned user)
+{
+        word(w, "setpriv");
+        word(w, "--reuid=%u", user);
+        word(w, "--regid=%u", user);
+        word(w, "--clear-groups");
+}
+
 /* The broker as the options say; waits until it is ready. -ECHILD: it has ended instead, as its log says. */
 static int try_broker(struct rig *rig)
 {
@@ -186,6 +209,10 @@ static int try_broker(struct rig *rig)
         struct words w = { .n = 0 };
 
         ck_assert_msg(broker, "VHOST_BROKER is not set");
+        for (unsigned i = 0; i < RIG_THROUGH && rig->options.through[i]; i++)
+                word(&w, "%s", rig->options.through[i]);
+        if (rig->options.user)
+                as_user(&w, rig->options.user);
         word(&w, "%s", broker);
         if (rig->options.neighbour)
                 two_devices(rig, &w);
@@ -218,6 +245,8 @@ struct rig rig_start(struct rig_options options)
                 hold_socket(&rig);
         if (options.neighbour)
                 write_configs(&rig);
+        if (options.user)
+                give_to_user(&rig);
         start_broker(&rig);
         if (!getenv("RIG_FOREIGN"))
                 warm_up(&rig);

@@ -13,7 +13,8 @@
 #include <check.h>
 #include <errno.h>
 
-enum { RIG_PATH_MAX = 100, RIG_SETS = 6, RIG_DISK_BYTES = 16 << 20, RIG_START_MS = 20000, RIG_STOP_MS = 1000 };
+enum { RIG_PATH_MAX = 100, RIG_SETS = 6, RIG_THROUGH = 3, RIG_DISK_BYTES = 16 << 20 };
+enum { RIG_START_MS = 20000, RIG_STOP_MS = 1000 };
 
 struct rig_options {
         const char *type;   /* NULL: block */
@@ -25,6 +26,8 @@ struct rig_options {
         uint64_t disk_bytes;
         const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE, not of the neighbour */
         const char *control_group; /* --control-group; NULL: none */
+        unsigned user; /* not 0: an ordinary user's broker, and the directory and disks are that user's; takes root */
+        const char *through[RIG_THROUGH]; /* a program that executes the broker, and what it is told */
 };
 
 struct rig {
