@@ -185,39 +185,23 @@ START_TEST(systemd_may_pass_the_socket)
 }
 END_TEST
 
-/* Runs vhostctl as another user and group; its exit status. */
-static int as_other(const struct rig *rig, uid_t uid, gid_t gid, const char *command)
-{
-        int status;
-        pid_t pid = fork();
-
-        if (pid == 0) {
-                const char *program = getenv("VHOSTCTL");
-                char option[RIG_PATH_MAX + 32];
-
-                snprintf(option, sizeof(option), "--control-socket=%s", rig->control);
-                if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
-                        _exit(99);
-                if (!freopen("/dev/null", "w", stdout))
-                        _exit(99);
-                execl(program, program, option, command, NULL);
-                _exit(127);
-        }
-        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 START_TEST(only_root_and_the_group_may_ask)
 {
         RIG_WITH(rig, .control_group = "12345");
+        struct ctl_said said;
 
-        ck_assert_int_eq(as_other(&rig, 23456, 12345, "list"), 0);
-        ck_assert_int_eq(as_other(&rig, 23456, 12345, "stats"), 0);
-        ck_assert_int_eq(as_other(&rig, 23456, 12345, "inspect"), 5);
-        ck_assert_int_eq(as_other(&rig, 23456, 23456, "list"), 5);
+        CTL_AS(23456, 12345, &rig, &said, "list");
+        ctl_expect(&said, 0);
+        CTL_AS(23456, 12345, &rig, &said, "stats");
+        ctl_expect(&said, 0);
+        CTL_AS(23456, 12345, &rig, &said, "inspect");
+        ctl_expect(&said, 5);
+        CTL_AS(23456, 23456, &rig, &said, "list");
+        ctl_expect(&said, 5);
         /* The file's mode is not all that keeps strangers out. */
         ck_assert_int_eq(chmod(rig.control, 0666), 0);
-        ck_assert_int_eq(as_other(&rig, 23456, 23456, "list"), 5);
+        CTL_AS(23456, 23456, &rig, &said, "list");
+        ctl_expect(&said, 5);
         OK(prog_log_wait(&rig.prog, 0, "control: uid 23456 gid 23456 may not ask", FE_TIMEOUT_MS));
 }
 END_TEST

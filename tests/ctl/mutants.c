@@ -177,27 +177,10 @@ START_TEST(what_the_config_names_is_weaker)
 }
 END_TEST
 
-/* The tree: DIR/broker/{vhost-broker,session/vhost-session,ctl/vhostctl}, DIR/worker/vhost-worker. */
 static void lay_out(void)
 {
-        static const struct {
-                const char *from, *to;
-        } all[] = { { "WEAK_BROKER", "broker/vhost-broker" },
-                    { "WEAK_SESSION", "broker/session/vhost-session" },
-                    { "PRODUCT_CTL", "broker/ctl/vhostctl" },
-                    { "WEAK_WORKER", "worker/vhost-worker" } };
-        const char *base = getenv("RIG_DIR");
-        char command[1024], path[256];
-
-        for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-                snprintf(command, sizeof(command), "install -D -m 755 '%s' '%s/weak/%s'", getenv(all[i].from), base,
-                         all[i].to);
-                ck_assert_int_eq(system(command), 0);
-        }
-        snprintf(path, sizeof(path), "%s/weak/broker/vhost-broker", base);
-        setenv("VHOST_BROKER", path, 1);
-        snprintf(path, sizeof(path), "%s/weak/broker/ctl/vhostctl", base);
-        setenv("WEAK_CTL", path, 1);
+        ctl_lay_out((const char *const[]){ "WEAK_BROKER", "WEAK_SESSION", "WEAK_WORKER", "PRODUCT_CTL" });
+        setenv("WEAK_CTL", getenv("VHOSTCTL"), 1);
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #include "array.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,10 @@ static void read_both(struct fd *out, struct fd *err, struct ctl_said *said)
         size_t n_out = 0, n_err = 0;
 
         while (fd_has(out) || fd_has(err)) {
-                struct pollfd ready[2] = { { out->num, POLLIN, 0 }, { err->num, POLLIN, 0 } };
+                struct pollfd ready[2] = {
+                        {out->num,  POLLIN, 0},
+                        { err->num, POLLIN, 0}
+                };
                 ssize_t n;
 
                 ck_assert_msg(poll(ready, 2, FE_TIMEOUT_MS) > 0, "vhostctl hangs: %.2000s", said->out);
@@ -39,7 +43,13 @@ static void read_both(struct fd *out, struct fd *err, struct ctl_said *said)
         said->out[n_out] = said->err[n_err] = '\0';
 }
 
-void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *words)
+static void become(uid_t uid, gid_t gid)
+{
+        if (uid != geteuid() && (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0))
+                _exit(99);
+}
+
+void ctl_run_as(uid_t uid, gid_t gid, const char *control, struct ctl_said *ret_said, const char *const *words)
 {
         const char *program = getenv("VHOSTCTL");
         char option[RIG_PATH_MAX + 32];
@@ -64,6 +74,7 @@ void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *
         if (pid == 0) {
                 dup2(out[1].num, 1);
                 dup2(err[1].num, 2);
+                become(uid, gid);
                 execv(program, argv);
                 _exit(127);
         }
@@ -75,10 +86,15 @@ void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *
         ret_said->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *words)
+{
+        ctl_run_as(geteuid(), getegid(), control, ret_said, words);
+}
+
 void ctl_expect(const struct ctl_said *said, int status)
 {
-        ck_assert_msg(said->status == status, "vhostctl ended with %d instead of %d: %.3000s%.1000s", said->status, status,
-                      said->out, said->err);
+        ck_assert_msg(said->status == status, "vhostctl ended with %d instead of %d: %.3000s%.1000s", said->status,
+                      status, said->out, said->err);
 }
 
 void ctl_expect_text(const struct ctl_said *said, const char *text)
@@ -93,4 +109,21 @@ void ctl_expect_json(const struct ctl_said *said)
         ck_assert(parser != NULL);
         fputs(said->out, parser);
         ck_assert_msg(pclose(parser) == 0, "no JSON: %.2000s", said->out);
+}
+
+void ctl_lay_out(const char *const from[4])
+{
+        static const char *const to[] = { "broker/vhost-broker", "broker/session/vhost-session", "worker/vhost-worker",
+                                          "broker/ctl/vhostctl" };
+        const char *base = getenv("RIG_DIR");
+        char command[1024], path[256];
+
+        for (unsigned i = 0; i < ARRAY_SIZE(to); i++) {
+                snprintf(command, sizeof(command), "install -D -m 755 '%s' '%s/tree/%s'", getenv(from[i]), base, to[i]);
+                ck_assert_int_eq(system(command), 0);
+        }
+        snprintf(path, sizeof(path), "%s/tree/%s", base, to[0]);
+        setenv("VHOST_BROKER", path, 1);
+        snprintf(path, sizeof(path), "%s/tree/%s", base, to[3]);
+        setenv("VHOSTCTL", path, 1);
 }

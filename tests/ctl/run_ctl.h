@@ -17,6 +17,18 @@ void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *
 
 #define CTL(rig, said, ...) ctl_run((rig)->control, said, (const char *const[]){ __VA_ARGS__, NULL })
 
+/* The same as another user and group; takes root. */
+void ctl_run_as(uid_t uid, gid_t gid, const char *control, struct ctl_said *ret_said, const char *const *words);
+
+#define CTL_AS(uid, gid, rig, said, ...)                                                                               \
+        ctl_run_as(uid, gid, (rig)->control, said, (const char *const[]){ __VA_ARGS__, NULL })
+
+/*
+ * Copies programs to RIG_DIR/tree, laid out like a build tree, and uses the broker and vhostctl there from now on
+ * (VHOST_BROKER, VHOSTCTL). The environment names what is copied: for broker, session, worker, vhostctl.
+ */
+void ctl_lay_out(const char *const from[4]);
+
 /* Fails the test unless it ended with that status. */
 void ctl_expect(const struct ctl_said *said, int status);
 
