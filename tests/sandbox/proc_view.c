@@ -6,6 +6,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,38 @@ void proc_fds(pid_t pid, struct proc_fds *ret_fds)
                 count_fd(ret_fds, target, sockets, 16);
         }
         closedir(dir);
+}
+
+int proc_fd_flags(pid_t pid, int fd)
+{
+        char path[64], line[128];
+        unsigned flags = 0;
+        bool found = false;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int) pid, fd);
+        file = fopen(path, "re");
+        if (!file)
+                return -1;
+        while (!found && fgets(line, sizeof(line), file))
+                found = sscanf(line, "flags: %o", &flags) == 1;
+        fclose(file);
+        return found ? (int) flags : -1;
+}
+
+unsigned proc_fds_inheritable(pid_t pid)
+{
+        DIR *dir = open_proc_dir(pid, "fd");
+        struct dirent *entry;
+        unsigned n = 0;
+
+        while ((entry = next_entry(dir))) {
+                int fd = atoi(entry->d_name), flags = proc_fd_flags(pid, fd);
+
+                n += fd > 2 && flags >= 0 && !(flags & O_CLOEXEC);
+        }
+        closedir(dir);
+        return n;
 }
 
 void proc_maps(pid_t pid, const char *program, struct proc_maps *ret_maps)

@@ -32,6 +32,12 @@ struct proc_fds {
 };
 void proc_fds(pid_t pid, struct proc_fds *ret_fds);
 
+/* Descriptors that exec would keep (no CLOEXEC), beside 0 to 2, which every program may count on. */
+unsigned proc_fds_inheritable(pid_t pid);
+
+/* Flags of one descriptor as open(2) has them, O_CLOEXEC among them; -1: there is none of that number. */
+int proc_fd_flags(pid_t pid, int fd);
+
 /* Mappings that are writable and executable, and executable ones of anything but `program` and the vdso. */
 struct proc_maps {
         unsigned writable_executable, foreign_executable;
