@@ -2,9 +2,10 @@
 # Shows what vhost-broker does, on a fresh Debian 12: builds it, gives a disk to a real Linux guest by way of a confined
 # worker, and then asks the kernel what each of its processes may do. Leaves only the build directory (build-demo/) and
 # a cached guest kernel behind.
+# Usage: tests/demo.sh [BUILD]      BUILD: a directory of meson with the programs; nothing is installed or built then
 set -eu
 cd "$(dirname "$0")/.."
-build="build-demo"
+build=${1:-build-demo}
 
 if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
 step() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
@@ -14,13 +15,15 @@ quiet() {
         rm -f "$log"
 }
 
-step "Install what is missing"
-tests/install.sh build guest
+if [ $# = 0 ]; then
+        step "Install what is missing"
+        tests/install.sh build guest
 
-step "Build (in $build/)"
-[ -f $build/build.ninja ] || quiet meson setup $build -Dtests=disabled --buildtype=debugoptimized
-quiet ninja -C $build
-VHOST_BROKER=$PWD/$build/broker/vhost-broker
+        step "Build (in $build/)"
+        [ -f "$build/build.ninja" ] || quiet meson setup "$build" -Dtests=disabled --buildtype=debugoptimized
+        quiet ninja -C "$build"
+fi
+VHOST_BROKER=$(realpath "$build")/broker/vhost-broker
 "$VHOST_BROKER" --version
 
 # shellcheck source-path=SCRIPTDIR source=e2e/lib.sh
@@ -53,7 +56,7 @@ echo "    wrote 32 MiB, SHA-256 ${wrote%% *}"
 echo "    read them back after unmounting:"
 echo "                   SHA-256 ${read%% *}"
 [ "$wrote" = "$read" ] || give_up "the guest read back something else than it wrote"
-guest vm 'fio --name=x --filename=/mnt/fio --size=32M --rw=randrw --bs=4k --ioengine=libaio --iodepth=16 --direct=1
+guest vm 'fio --name=x --filename=/mnt/fio --size=8M --rw=randrw --bs=4k --ioengine=libaio --iodepth=16 --direct=1
         --verify=crc32c --verify_fatal=1 >/tmp/fio 2>&1' || give_up "fio: $(guest vm 'cat /tmp/fio')"
 echo "    fio, 4 KiB at random, 16 at a time, each block verified by its CRC:"
 show 'grep -E "^ *(read|write):" /tmp/fio'

@@ -107,6 +107,7 @@ if CC=gcc build build-gcc -Dwerror=true; then
                 run_tests build-gcc --no-suite e2e
         elif attempt "make the guest" tests/e2e/guest.sh; then
                 run_tests build-gcc
+                attempt "the demo, with build-gcc" tests/demo.sh build-gcc || true
         fi
 fi
 if [ -z "$quick" ]; then
