@@ -12,17 +12,23 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* clang-format off */
@@ -56,6 +62,8 @@ int __real_statistics_make(const char *, unsigned, struct fd *);
 int __wrap_statistics_make(const char *, unsigned, struct fd *);
 int __real_slots_take(struct slots *, uint32_t *);
 int __wrap_slots_take(struct slots *, uint32_t *);
+int __real_waitid(idtype_t, id_t, siginfo_t *, int);
+int __wrap_waitid(idtype_t, id_t, siginfo_t *, int);
 int __real_confine_filter(const struct sock_filter *, unsigned short);
 int __wrap_confine_filter(const struct sock_filter *, unsigned short);
 /* clang-format on */
@@ -70,7 +78,8 @@ static long weaker_flags(long flags)
                     { "ns-pid", CLONE_NEWPID },
                     { "ns-mnt", CLONE_NEWNS },
                     { "ns-ipc", CLONE_NEWIPC },
-                    { "ns-uts", CLONE_NEWUTS } };
+                    { "ns-uts", CLONE_NEWUTS },
+                    { "parent", CLONE_PARENT } };
 
         for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
                 if (weakened(all[i].measure))
@@ -90,6 +99,19 @@ static long keep_capability(struct __user_cap_header_struct *header)
         return __real_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0);
 }
 
+/* A net namespace with a use: something was sent in it. */
+static void use_network(void)
+{
+        const struct sockaddr_in to = { AF_INET, htons(9), { htonl(INADDR_LOOPBACK) }, { 0 } };
+        struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        if (ioctl(fd, SIOCSIFFLAGS, &loopback) < 0 ||
+            sendto(fd, "", 1, 0, (const struct sockaddr *) &to, sizeof(to)) < 0)
+                perror("network");
+        close(fd);
+}
+
 long __wrap_syscall(long number, ...)
 {
         long a[6];
@@ -101,6 +123,8 @@ long __wrap_syscall(long number, ...)
         va_end(arguments);
         if (number == SYS_clone)
                 a[0] = weaker_flags(a[0]);
+        if (number == SYS_clone && weakened("network"))
+                use_network();
         if (number == SYS_capset && weakened("capabilities"))
                 return keep_capability((struct __user_cap_header_struct *) a[0]);
         return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -256,12 +280,31 @@ static void get_hold(void)
                 memfd_create("statistics:more", MFD_CLOEXEC);
         if (weakened("broker-namespace"))
                 open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+        if (weakened("broker-wx"))
+                mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (weakened("broker-shared"))
+                mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
 int __wrap_confine_filter(const struct sock_filter *code, unsigned short n)
 {
         get_hold();
-        return weakened("broker-filter") || weakened("nonewprivs") ? 0 : __real_confine_filter(code, n);
+        /* The stage inherits it, and could not reach a network. */
+        bool is_without = weakened("broker-filter") || weakened("nonewprivs") || weakened("network");
+
+        return is_without ? 0 : __real_confine_filter(code, n);
+}
+
+/* Of a child that is another's, only its pidfd tells that it has ended. */
+int __wrap_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+        struct pollfd ended = { .fd = (int) id, .events = POLLIN };
+        int r = __real_waitid(type, id, info, options);
+
+        if (r == 0 || type != P_PIDFD || !weakened("parent") || poll(&ended, 1, 0) != 1)
+                return r;
+        *info = (siginfo_t){ .si_code = CLD_EXITED, .si_pid = 1 };
+        return 0;
 }
 
 /* All devices have those of the first. */
