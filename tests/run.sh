@@ -69,11 +69,13 @@ what_was_said() {
                 failed { line[++n] = $0 }'
 }
 
-# run_tests DIR TEST-OPTIONS...: counts as meson does.
+# run_tests DIR PATIENCE TEST-OPTIONS...: counts as meson does. All limits of time, meson's and those that check sets for
+# each case, are PATIENCE times theirs.
 run_tests() {
-        local dir=$1 n status=0 before=$failed
-        shift
-        meson test -C "$dir" --no-rebuild --print-errorlogs "$@" </dev/null 2>&1 | tee "$out" || status=1
+        local dir=$1 patience=$2 n status=0 before=$failed
+        shift 2
+        CK_TIMEOUT_MULTIPLIER=$patience meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$patience" \
+                "$@" </dev/null 2>&1 | tee "$out" || status=1
         count() { n=$(sed -n "s/^$1: *\([0-9]*\) *$/\1/p" "$out" | tail -n 1); n=${n:-0}; }
         count Ok && passed=$((passed + n))
         count Skipped && skipped=$((skipped + n))
@@ -104,22 +106,22 @@ fi
 step "gcc"
 if CC=gcc build build-gcc -Dwerror=true; then
         if [ -n "$quick" ]; then
-                run_tests build-gcc --no-suite e2e
+                run_tests build-gcc 2 --no-suite e2e
         elif attempt "make the guest" tests/e2e/guest.sh; then
-                run_tests build-gcc
+                run_tests build-gcc 2
                 attempt "the demo, with build-gcc" tests/demo.sh build-gcc || true
         fi
 fi
 if [ -z "$quick" ]; then
         step "clang"
-        CC=clang build build-clang -Dwerror=true && run_tests build-clang --no-suite e2e --no-suite evil --no-suite hostile
+        CC=clang build build-clang -Dwerror=true && run_tests build-clang 2 --no-suite e2e --no-suite evil --no-suite hostile
         step "gcc with address and undefined-behaviour sanitizers"
         CC=gcc build build-asan -Dwerror=true -Db_sanitize=address,undefined &&
-                run_tests build-asan --no-suite e2e --timeout-multiplier 4
+                run_tests build-asan 4 --no-suite e2e
         step "gcc with the thread sanitizer"
         # shellcheck disable=SC2086
         CC=gcc build build-tsan -Dwerror=true -Dman=disabled -Db_sanitize=thread &&
-                run_tests build-tsan --timeout-multiplier 4 $threaded_tests
+                run_tests build-tsan 4 $threaded_tests
         attempt "no sanitizer has reported anything" no_reports || true
         if [ -x tests/fuzz/run.sh ]; then
                 step "fuzz"

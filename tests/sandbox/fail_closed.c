@@ -93,7 +93,7 @@ static void stand_stop(struct stand *stand)
 {
         int status, ms;
 
-        OK(prog_stop(&stand->prog, 10 * RIG_STOP_MS, &status, &ms));
+        OK(prog_stop(&stand->prog, RIG_STOP_MS, &status, &ms));
         unlink(stand->socket);
         unlink(stand->disk);
         rmdir(stand->dir);

@@ -85,7 +85,7 @@ START_TEST(others_begin_meanwhile)
         } else { /* and so a broker that is told to end does not wait for it */
                 int status = 0, ms;
 
-                OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+                OK(prog_stop(&rig.prog, PATIENCE_MS / 2, &status, &ms));
                 ck_assert_int_eq(status, 0);
                 fe_close(&conn);
         }
@@ -118,7 +118,7 @@ START_TEST(others_end_meanwhile)
         OK(fe_gone(&waits));
         fe_close(&waits);
         fe_close(&refused);
-        OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+        OK(prog_stop(&rig.prog, PATIENCE_MS / 2, &status, &ms));
         ck_assert_int_eq(status, 0);
         fe_close(&conn);
         faults_free(faults);
