@@ -6,6 +6,7 @@
 #include "config_ini.h"
 
 #include "config_keys.h"
+#include "config_value.h"
 #include "fd.h"
 
 #include <errno.h>
@@ -153,11 +154,13 @@ static void parse(struct ini *ini)
 
 int config_ini_read(const char *path, struct device_config *config, const struct log *log)
 {
-        struct ini ini = { .path = path, .config = config, .log = log };
+        char shown[4096]; /* what open(2) takes at most */
+        struct ini ini = { .path = shown, .config = config, .log = log };
         int r = open_regular(path, &ini.file);
 
+        value_shown(path, shown, sizeof(shown));
         if (r < 0) {
-                log_error(log, "%s:1: %s", path, r == -EINVAL ? "not a regular file" : log_errno(r));
+                log_error(log, "%s:1: %s", shown, r == -EINVAL ? "not a regular file" : log_errno(r));
                 return r;
         }
         config->layer++;

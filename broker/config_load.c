@@ -4,9 +4,11 @@
 #include "config.h"
 
 #include "config_ini.h"
+#include "config_value.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,8 +100,9 @@ static int load_device(const char *dir, const char *name, const char *run_dir, c
         int r = config_init(&config, name), e;
 
         if (r < 0) {
+                value_shown(name, path, NAME_MAX + 1);
                 log_error(log, "%s/%s" SUFFIX ":1: the name of a device is up to %d letters, digits, '_', '.', '-'",
-                          dir, name, CONFIG_NAME_MAX);
+                          dir, path, CONFIG_NAME_MAX);
                 return r;
         }
         r = read_files(dir, &config, path, log);

@@ -27,6 +27,14 @@ int value_refuse(struct value_why *why, const char *format, ...)
         return -EINVAL;
 }
 
+void value_shown(const char *text, char *ret_shown, size_t size)
+{
+        snprintf(ret_shown, size, "%s", text);
+        for (char *c = ret_shown; *c; c++)
+                if (iscntrl((unsigned char) *c))
+                        *c = '?';
+}
+
 static int no_memory(struct value_why *why)
 {
         value_refuse(why, "out of memory");

@@ -16,7 +16,10 @@ struct value_why {
 /* Formats the reason and returns -EINVAL. */
 int value_refuse(struct value_why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* All: 0 and the result, or -EINVAL (-ENOMEM for those that allocate) and the reason. */
+/* A path or a name as the log may show it, cut at size - 1 bytes: '?' stands for each control character. */
+void value_shown(const char *text, char *ret_shown, size_t size);
+
+/* All others: 0 and the result, or -EINVAL (-ENOMEM for those that allocate) and the reason. */
 
 int value_number(const char *value, uint32_t least, uint32_t most, uint32_t *ret_number, struct value_why *why);
 

@@ -309,6 +309,31 @@ START_TEST(drop_ins)
 }
 END_TEST
 
+/* Whoever made them, they are shown without what a terminal would obey, also in what is said of a later file. */
+START_TEST(names_of_drop_ins)
+{
+        struct config config;
+
+        ck_assert_int_eq(mkdir("a.conf.d", 0700), 0);
+        scratch_file("a.conf", GOOD);
+        scratch_file("a.conf.d/1\x1b]0;x\a.conf", "nonsense\n[Block]\nQueues=8\n");
+        scratch_file("a.conf.d/2\x7f.conf", "[Block]\nQueues=x\n");
+        ck_assert_int_eq(symlink("nowhere", "a.conf.d/3\t.conf"), 0);
+        ck_assert_int_lt(load(&config), 0);
+        ck_assert_str_eq(scratch.lines, "./a.conf.d/1?]0;x?.conf:1: neither [SECTION] nor KEY=VALUE\n"
+                                        "./a.conf.d/2?.conf:2: Queues=x: must be a number from 1 to 64\n"
+                                        "./a.conf.d/3?.conf:1: ENOENT\n");
+
+        scratch_quiet(&scratch);
+        scratch_file("a.conf.d/1\x1b]0;x\a.conf", "[Device]\nSocket=/run/v/b.sock\n");
+        scratch_file("a.conf.d/2\x7f.conf", "[Block]\nQueues=4\n");
+        ck_assert_int_eq(unlink("a.conf.d/3\t.conf"), 0);
+        scratch_file("b.conf", "[Device]\nType=rng\n");
+        ck_assert_int_eq(load(&config), -EINVAL);
+        ck_assert_str_eq(scratch.lines, "./b.conf:2: Socket= is also that of ./a.conf.d/1?]0;x?.conf:2\n");
+}
+END_TEST
+
 START_TEST(all_files_are_told)
 {
         struct config config;
@@ -340,6 +365,12 @@ START_TEST(odd_files)
                                         "./h.conf:1: ENOENT\n"
                                         "./o dd.conf:1: the name of a device is up to 64 letters, digits, '_', '.', "
                                         "'-'\n");
+
+        scratch_quiet(&scratch);
+        ck_assert_int_eq(unlink("o dd.conf"), 0);
+        scratch_file("\x1b[2J\n.conf", GOOD);
+        ck_assert_int_lt(config_load_sound(".", "/run/v", &scratch.log, &config), 0);
+        ck_assert_ptr_nonnull(strstr(scratch.lines, "./?[2J?.conf:1: the name of a device is up to 64 letters, "));
 
         scratch_quiet(&scratch);
         ck_assert_int_eq(config_load("none", NULL, "/run/v", &scratch.log, &config), -ENOENT);
@@ -441,6 +472,7 @@ int main(void)
         tcase_add_test(files, long_lines);
         tcase_add_test(files, nul_byte);
         tcase_add_test(files, drop_ins);
+        tcase_add_test(files, names_of_drop_ins);
         tcase_add_test(files, all_files_are_told);
         tcase_add_test(files, odd_files);
         tcase_add_test(files, only_one);
