@@ -50,6 +50,15 @@ static int find_socket(struct device *device, const struct options *options, str
         return listen_on_path(device->config->socket, device->config->where[CONFIG_SOCKET], log, &device->listener);
 }
 
+static int make_statistics(const struct device_config *config, const struct log *log, struct fd *ret_file)
+{
+        int r = statistics_make(config->name, config->worker.threads, ret_file);
+
+        if (r < 0)
+                log_error(log, "%s: a memory file for its statistics: %s", config->name, log_errno(r));
+        return r;
+}
+
 static int open_device(struct device *device, const struct options *options, long long until,
                        struct listen_passed *passed, const struct log *log)
 {
@@ -57,7 +66,7 @@ static int open_device(struct device *device, const struct options *options, lon
         int r = affinity_check(config, log);
 
         if (r >= 0)
-                r = statistics_make(config->name, config->worker.threads, &device->statistics);
+                r = make_statistics(config, log, &device->statistics);
         if (r >= 0)
                 r = resource_open(config, log, until, &device->resource);
         if (r >= 0)

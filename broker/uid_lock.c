@@ -15,8 +15,11 @@ static int open_file(const char *run_dir, const struct log *log, struct fd *ret_
         char path[256];
         int num;
 
-        if (snprintf(path, sizeof(path), "%s/uids.lock", run_dir) >= (int) sizeof(path))
+        if (snprintf(path, sizeof(path), "%s/uids.lock", run_dir) >= (int) sizeof(path)) {
+                log_error(log, "--run-dir=%.40s...: longer than %zu bytes: ENAMETOOLONG", run_dir,
+                          sizeof(path) - sizeof("/uids.lock"));
                 return -ENAMETOOLONG;
+        }
         if (mkdir(run_dir, 0755) < 0 && errno != EEXIST) {
                 int r = -errno;
 

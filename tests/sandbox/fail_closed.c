@@ -34,6 +34,7 @@ static const struct fault faults_at_start[] = {
         { "mount", EPERM, "an empty root for the children: EPERM" },
         { "umount2", EBUSY, "an empty root for the children: EBUSY" },
         { "seccomp", EINVAL, "the broker's own system call filter: EINVAL" },
+        { "memfd_create", EMFILE, "block: a memory file for its statistics: EMFILE" },
 };
 
 struct words {

@@ -8,13 +8,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-static void drop_line(void *context, enum log_level level, const char *text)
+enum { LINE_BYTES = 400 };
+
+/* Keeps the last one. */
+static void keep_line(void *context, enum log_level level, const char *text)
 {
-        (void) context;
         (void) level;
-        (void) text;
+        snprintf(context, LINE_BYTES, "%s", text);
 }
 
 START_TEST(no_id_twice)
@@ -54,7 +57,8 @@ END_TEST
 
 START_TEST(brokers_get_disjoint_ids)
 {
-        const struct log log = { .sink = drop_line, .most = LOG_LEVEL_DEBUG };
+        char line[LINE_BYTES] = "";
+        const struct log log = { .sink = keep_line, .context = line, .most = LOG_LEVEL_DEBUG };
         char dir[] = "/tmp/uid-lock-XXXXXX", path[64];
         struct fd lock[4];
         uint32_t first[4];
@@ -80,6 +84,28 @@ START_TEST(brokers_get_disjoint_ids)
 }
 END_TEST
 
+START_TEST(no_place_for_a_lock)
+{
+        char line[LINE_BYTES] = "", dir[300];
+        const struct log log = { .sink = keep_line, .context = line, .most = LOG_LEVEL_DEBUG };
+        struct fd lock = FD_NONE;
+        uint32_t first;
+
+        memset(dir, 'x', sizeof(dir));
+        memcpy(dir, "/proc/", 6);
+        dir[246] = 0;
+        ck_assert_int_eq(uid_lock(dir, 70000, 100, 1, &log, &lock, &first), -ENAMETOOLONG);
+        ck_assert_str_eq(line,
+                         "--run-dir=/proc/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...: longer than 245 bytes: ENAMETOOLONG");
+        dir[245] = 0;
+        ck_assert_int_eq(uid_lock(dir, 70000, 100, 1, &log, &lock, &first), -ENOENT);
+        ck_assert_ptr_nonnull(strstr(line, "xxx: cannot be made: "));
+        ck_assert_int_eq(uid_lock("/dev/null", 70000, 100, 1, &log, &lock, &first), -ENOTDIR);
+        ck_assert_str_eq(line, "/dev/null/uids.lock: ENOTDIR");
+        ck_assert(!fd_has(&lock));
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("slots");
@@ -90,6 +116,7 @@ int main(void)
         tcase_add_test(all, no_id_twice);
         tcase_add_test(all, one_id_for_all_if_there_is_no_other);
         tcase_add_test(all, brokers_get_disjoint_ids);
+        tcase_add_test(all, no_place_for_a_lock);
         suite_add_tcase(suite, all);
         srunner_run_all(runner, CK_NORMAL);
         failed = srunner_ntests_failed(runner);
