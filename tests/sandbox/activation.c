@@ -1,11 +1,13 @@
 /*
- * As systemd starts it: sockets passed by name, READY, STATUS, watchdog; and --fd with a connected socket.
+ * As systemd starts it: sockets passed by name, READY, STATUS, watchdog; as others do: --fd with a connected socket, a
+ * terminal. And how it ends.
  */
 #include "array.h"
 #include "rig.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +224,43 @@ START_TEST(stop_takes_less_than_a_second)
 }
 END_TEST
 
+/* The side of a new terminal that whoever shows it holds, and the path of the other side. */
+static struct fd terminal(char *ret_path, size_t size)
+{
+        struct fd shown = { posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC) };
+
+        ck_assert(fd_has(&shown));
+        ck_assert(grantpt(shown.num) == 0 && unlockpt(shown.num) == 0);
+        ck_assert_int_eq(ptsname_r(shown.num, ret_path, size), 0);
+        return shown;
+}
+
+/* SIGHUP by somebody's hand lets it look at its disks; by the kernel, for the terminal has gone, it means the end. */
+START_TEST(the_end_of_its_terminal_is_its_own)
+{
+        struct stand s = stand_make();
+        char tty[64];
+        struct fd shown = terminal(tty, sizeof(tty));
+        char *argv[] = { "sh", "-c", "exec setsid --ctty \"$@\" <\"$0\"", tty, getenv("VHOST_BROKER"), "--type=block",
+                         "--blk-file", s.disk[0], "--socket-path", s.socket[0], NULL };
+        struct fe_device device;
+        int status = 1, ms;
+
+        OK(prog_start(argv, &s.prog));
+        OK(prog_ready(&s.prog, RIG_START_MS));
+        OK(fe_device_start(s.socket[0], NULL, &device));
+        ck_assert_int_eq(truncate(s.disk[0], 2 << 20), 0);
+        ck_assert_int_eq(kill(s.prog.pid, SIGHUP), 0);
+        OK(prog_log_wait(&s.prog, 0, "2097152 bytes now", FE_TIMEOUT_MS));
+        fd_close(&shown);
+        OK(prog_end(&s.prog, RIG_STOP_MS, &status));
+        ck_assert_int_eq(status, 0);
+        OK(prog_stop(&s.prog, RIG_STOP_MS, &status, &ms)); /* of its descendants nothing is left */
+        fe_device_drop(&device);
+        stand_drop(&s);
+}
+END_TEST
+
 /* The broker serves the one connection it was given, and ends with it. */
 START_TEST(fd_may_be_a_connection)
 {
@@ -296,6 +335,7 @@ int main(void)
         tcase_add_test(all, with_no_sound_device_it_does_not_start);
         tcase_add_test(all, the_watchdog_is_fed);
         tcase_add_test(all, stop_takes_less_than_a_second);
+        tcase_add_test(all, the_end_of_its_terminal_is_its_own);
         tcase_add_test(all, fd_may_be_a_connection);
         tcase_add_test(all, nothing_else_is_inherited);
         tcase_add_test(all, absent_processors_stop_the_start);
