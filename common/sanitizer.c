@@ -6,7 +6,7 @@ const char *__asan_default_options(void);
 const char *__ubsan_default_options(void);
 const char *__tsan_default_options(void);
 
-#define REPORTS "log_path=/tmp/vhost-sanitizer"
+#define REPORTS "log_path=" VB_REPORTS
 
 /* Leaks cannot be looked for in a process that nobody may trace. SIGBUS means that a front-end truncates its memory. */
 const char *__asan_default_options(void)

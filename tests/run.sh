@@ -91,9 +91,10 @@ $(sed -n -E "s,^ *[0-9]+/[0-9]+ (.*[^ ]) +(FAIL|TIMEOUT|ERROR) .*,    $dir: \1,p
         fi
 }
 
-# What confined processes say goes to files (common/sanitizer.c).
-no_reports() { ! cat /tmp/vhost-sanitizer.* 2>/dev/null; }
-rm -f /tmp/vhost-sanitizer.*
+# What confined processes say goes to files (common/sanitizer.c), named after the build directory.
+reports=/tmp/vhost-sanitizer$(pwd -P | tr / -)
+no_reports() { ! cat "$reports"-build-*san.* 2>/dev/null; }
+rm -f "$reports"-build-*san.*
 
 if [ -n "$install" ]; then
         step "Install"
