@@ -131,7 +131,10 @@ static void make_paths(struct rig *rig)
         ck_assert(mkdtemp(rig->dir) != NULL);
         ck_assert_int_eq(chmod(rig->dir, 0755), 0);
         snprintf(rig->socket, sizeof(rig->socket), "%s/a.sock", rig->dir);
-        snprintf(rig->disk, sizeof(rig->disk), "%s/a.img", rig->dir);
+        if (rig->options.disk)
+                snprintf(rig->disk, sizeof(rig->disk), "%s", rig->options.disk);
+        else
+                snprintf(rig->disk, sizeof(rig->disk), "%s/a.img", rig->dir);
         snprintf(rig->other_socket, sizeof(rig->other_socket), "%s/b.sock", rig->dir);
         snprintf(rig->control, sizeof(rig->control), "%s/control", rig->dir);
         snprintf(rig->other_disk, sizeof(rig->other_disk), "%s/b.img", rig->dir);
@@ -141,7 +144,8 @@ static void make_disks(const struct rig *rig)
 {
         if (strcmp(rig->options.type, "block") != 0)
                 return;
-        make_disk(rig->disk, rig->options.disk_bytes);
+        if (!rig->options.disk)
+                make_disk(rig->disk, rig->options.disk_bytes);
         if (rig->options.neighbour)
                 make_disk(rig->other_disk, rig->options.disk_bytes);
 }

@@ -26,6 +26,7 @@ struct rig_options {
         bool held;      /* the rig holds the listening socket, as systemd does, and passes it to each broker */
         bool neighbour; /* a second device behind the same broker */
         uint64_t disk_bytes;
+        const char *disk; /* a file that is there already; NULL: one of disk_bytes is made */
         const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE, not of the neighbour */
         const char *control_group; /* --control-group; NULL: none */
         unsigned user; /* not 0: an ordinary user's broker, and the directory and disks are that user's; takes root */
@@ -118,6 +119,9 @@ void rig_read_disk(const struct rig *rig, uint64_t offset, void *to, size_t n);
 
 /* Nothing was said by the back-end that nobody asked for: the next reply is that to GET_FEATURES. */
 void rig_quiet(struct fe_conn *conn);
+
+/* Part of a test that this host cannot have: said once, in the program's last lines. */
+void rig_left_out(const char *what);
 
 /* main() of each program: runs the suite in a scratch directory, removes that and whatever processes are left. */
 int rig_main(Suite *suite);
