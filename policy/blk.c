@@ -20,7 +20,7 @@ const struct policy_device policy_block = {
 
 const struct policy_call policy_uring_setup[] = {
         { "io_uring_setup", "engine_uring.c: one ring per loop" },
-        { "io_uring_register", "engine_uring.c: restrictions, fixed files, limit of kernel threads, enabling" },
+        { "io_uring_register", "engine_uring.c: ring_restrict, fixed files, limit of kernel threads, enabling" },
         { "io_uring_enter", "engine_uring.c: the test with a forbidden opcode" },
         { NULL },
 };
@@ -31,8 +31,8 @@ const struct policy_call policy_uring_run[] = {
 };
 
 #define SYNC_ALWAYS                                                                                                    \
-        { "fdatasync", "engine_sync.c: flush" },                                                                       \
-        { "fallocate", "engine_sync.c: discard and write zeroes" }
+        { "fdatasync", "engine_sync.c: sync_run" },                                                                    \
+        { "fallocate", "engine_sync.c: sync_run" }
 
 const struct policy_call policy_sync_setup[] = {
         SYNC_ALWAYS,

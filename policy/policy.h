@@ -21,7 +21,7 @@ enum { POLICY_ARGUMENTS = 3 };
 /* One allowed system call; a name may stand in several rows, each a further way to call it. */
 struct policy_call {
         const char *name; /* NULL ends a table */
-        const char *who;  /* the function that needs it */
+        const char *who;  /* the function that needs it; a single word behind FILE: is one of that file */
         unsigned n;       /* arguments checked */
         struct policy_argument argument[POLICY_ARGUMENTS];
         const char *limit; /* what the checks mean, for people; NULL without checks */

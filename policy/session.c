@@ -27,7 +27,7 @@ const struct policy_call policy_session_run[] = {
         { .name = "ioctl", .who = "is_userfaultfd", COMMAND(UFFDIO_WAKE) },
         { .name = "close", .who = "fd_close" },
         /* fstat(3) is one or the other, by version of the C library */
-        { .name = "fstat", .who = "memory_check_file, inflight_set, backend_set, is_userfaultfd" },
+        { .name = "fstat", .who = "memory_check_file, is_userfaultfd, inflight.c: check_area, backend.c: check_channel, dirty_log.c: check_log" },
         { .name = "newfstatat", .who = "the same", .n = 1, .argument = { { 3, ALL_BITS, AT_EMPTY_PATH } },
           .limit = "AT_EMPTY_PATH" },
         { .name = "fcntl", .who = "fd_nonblock", COMMAND(F_GETFL) },
@@ -39,7 +39,7 @@ const struct policy_call policy_session_run[] = {
           .argument = { { 1, ALL_BITS & ~MEMFD_NOEXEC_SEAL, MFD_CLOEXEC | MFD_ALLOW_SEALING } },
           .limit = "MFD_CLOEXEC and MFD_ALLOW_SEALING, with or without MFD_NOEXEC_SEAL" },
         { .name = "ftruncate", .who = "inflight_new" },
-        { .name = "clock_gettime", .who = "clock_ns, where the vdso can't" },
+        { .name = "clock_gettime", .who = "clock_now_ns, where the vDSO cannot" },
         { .name = "exit_group", .who = "main" },
         { 0 },
 };

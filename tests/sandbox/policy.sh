@@ -7,7 +7,7 @@
 # the same commit. The sizes of the filters are those of Debian 12's libseccomp.
 set -eu
 
-what=$1 broker=$2 published=$3
+what=$1 broker=$2 published=$3 sources=$3/../../..
 built=$(mktemp -d)
 trap 'rm -rf "$built"' EXIT
 
@@ -15,6 +15,46 @@ trap 'rm -rf "$built"' EXIT
         /^[a-z]/ { name = $1; sub(/:$/, "", name); file = dir "/" name ".txt" }
         NF { print >file }'
 [ -n "$(ls "$built")" ] || { echo "no policy was printed"; exit 1; }
+
+# What texts of the policy name as the reason of a call, one "FILE NAME" or "- NAME" per line: a single word behind FILE:
+# is a function of that file, a word with underscores elsewhere one of anywhere, unless it is a library's.
+named() {
+        cat "$1"/*.txt | awk '
+                /^  [a-z]/ && !/^  vhost-/ {
+                        $1 = ""
+                        n = split($0, parts, /[;,]/)
+                        for (i = 1; i <= n; i++) {
+                                m = split(parts[i], word, " ")
+                                for (w = 1; w <= m; w++)
+                                        if (word[w] ~ /^[a-z_]+\.[ch]:?$/) {
+                                                file = word[w]
+                                                sub(/:$/, "", file)
+                                                print file, "-"
+                                                if (w + 1 == m && word[m] ~ /^[a-z_0-9]+$/)
+                                                        print file, word[m]
+                                        } else if (word[w] ~ /^[a-z0-9]+(_[a-z0-9]+)+$/ && word[w] !~ /^(sd|pthread)_/) {
+                                                print "-", word[w]
+                                        }
+                        }
+                }' | sort -u
+}
+
+# Does the function begin a line of that file, or of any?
+defined() {
+        local files
+        files=$(find "$sources/broker" "$sources/common" "$sources/worker" -name "$([ "$1" = - ] && echo '*.[ch]' || echo "$1")")
+        # shellcheck disable=SC2086
+        [ -n "$files" ] && { [ "$2" = - ] || grep -qE "^[a-z_].*\\b$2\\(" $files; }
+}
+
+check_names() {
+        local file name n=0
+        while read -r file name; do
+                n=$((n + 1))
+                defined "$file" "$name" || { echo "the policy names $file $name, which does not exist"; return 1; }
+        done
+        [ "$n" -gt 80 ] || { echo "only $n names were found in the policy"; return 1; }
+}
 
 case $what in
 update)
@@ -43,6 +83,7 @@ check)
                 echo "The policy has changed. If that is meant: ninja -C BUILD update-policy"
                 exit 1
         fi
+        named "$published" | check_names
         ;;
 *)
         echo "usage: policy.sh check|update BROKER DIRECTORY" >&2
