@@ -1,6 +1,7 @@
 /*
- * Used == allowed: runs test programs whose broker is under with_notes, and notes the system calls that sessions and
- * workers make under each filter. A call that a filter allows and nobody made fails the test.
+ * Used == allowed: runs test programs whose broker is under with_notes, and notes the system calls that are made under
+ * each filter: by sessions and workers, and by the broker and its children until they load their own. A call that a
+ * filter allows and nobody made fails the test, unless it is excused; so does one that is made in spite of its excuse.
  *
  *   used_calls WITH_NOTES PROGRAM[:packed]...
  *
@@ -28,14 +29,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NUMBERS = 1024, PROFILES = 32, TASKS = 1 << 16, CODE_MOST = 1024, NONE = -1 };
+enum { NUMBERS = 1024, PROFILES = 32, TASKS = 1 << 16, CODE_MOST = 1024, LISTENERS = 1024, NONE = -1 };
 
-/* Allowed, and not always seen: excused always, or where another call is seen instead. */
-static const struct {
+/*
+ * Allowed, and not always seen: excused always, or where another call is seen instead. What no host and no version of a
+ * library makes these tests do is marked: if one is seen all the same, its excuse is wrong.
+ */
+static const struct excuse {
         const char *call, *instead, *why;
         enum policy_program program;
         enum policy_stage stage;
-} exceptions[] = {
+        bool never;
+} excuses[] = {
         { "clock_gettime", NULL, "not used: the vDSO answers, unless the host's clock is one that it cannot read",
           POLICY_WORKER, POLICY_RUN },
         { "clock_gettime", NULL, "not used, likewise", POLICY_SESSION, POLICY_RUN },
@@ -48,16 +53,43 @@ static const struct {
         { "set_robust_list", "clone", "not used: only by threads of glibc", POLICY_WORKER, POLICY_SETUP },
         { "rseq", "clone", "not used: likewise", POLICY_WORKER, POLICY_SETUP },
         { "rt_sigaction", "clone", "not used: likewise", POLICY_WORKER, POLICY_SETUP },
+
+        { "clock_gettime", NULL, "not used: where the vDSO answers", POLICY_BROKER, POLICY_RUN },
+        { "connect", NULL, "not used: only for Connect= (sandbox-outward)", POLICY_BROKER, POLICY_RUN, true },
+        { "sched_setaffinity", NULL, "not used: only for CPUAffinity= (sandbox-stages)",
+          POLICY_BROKER, POLICY_RUN, true },
+        { "kill", NULL, "not used: only where a start hangs or is cancelled (sandbox-hanging)",
+          POLICY_BROKER, POLICY_RUN },
+        { "sendto", NULL, "not used: only for the journal", POLICY_BROKER, POLICY_RUN, true },
+        { "writev", NULL, "not used: only for a long entry of the journal", POLICY_BROKER, POLICY_RUN, true },
+        { "memfd_create", NULL, "not used: only for a long entry of the journal", POLICY_BROKER, POLICY_RUN, true },
+        { "ftruncate", NULL, "not used: only for a long entry of the journal", POLICY_BROKER, POLICY_RUN, true },
+        { "tgkill", NULL, "not used: only to abort", POLICY_BROKER, POLICY_RUN, true },
+        { "restart_syscall", NULL, "not used: only after a stop", POLICY_BROKER, POLICY_RUN },
+        { "getsockname", NULL, "not used: by version of libsystemd", POLICY_BROKER, POLICY_RUN },
+        { "fstat", NULL, "not used: by versions of libsystemd and the C library", POLICY_BROKER, POLICY_RUN },
+        { "newfstatat", NULL, "not used: by versions of libsystemd and the C library", POLICY_BROKER, POLICY_RUN },
+        { "poll", "ppoll", "not used: ppoll is poll() of this C library", POLICY_BROKER, POLICY_RUN },
+        { "ppoll", "poll", "not used: poll is poll() of this C library", POLICY_BROKER, POLICY_RUN },
+        { "brk", NULL, "not used: only where the heap has to grow", POLICY_BROKER, POLICY_RUN },
+        { "mremap", NULL, "not used: only where a large piece of the heap has to grow", POLICY_BROKER, POLICY_RUN },
+        { "getrlimit", "prlimit64", "not used: prlimit64 is getrlimit() of this C library", POLICY_BROKER, POLICY_RUN },
+        { "setrlimit", "prlimit64", "not used: prlimit64 is setrlimit() of this C library", POLICY_BROKER, POLICY_RUN },
+        { "rseq", NULL, "not used: musl's start does without", POLICY_BROKER, POLICY_RUN },
+        { "mprotect", NULL, "not used: musl's start does without", POLICY_BROKER, POLICY_RUN },
+        { "readlink", NULL, "not used: musl's start does without", POLICY_BROKER, POLICY_RUN },
+        { "readlinkat", NULL, "not used: readlink is readlink() of this C library", POLICY_BROKER, POLICY_RUN },
 };
 
 struct task {
         pid_t tid, process;
         int listener; /* by which broker it was told */
-        int profile;  /* of a process: the filter it is under */
+        int profile;  /* of a process: the filter it has loaded itself; NONE: it is under its broker's, if any */
 };
 
 struct notes {
         int epoll, socket;
+        int of_broker[LISTENERS]; /* the filter that the broker has loaded, by listener */
         struct task task[TASKS];
         bool used[PROFILES][NUMBERS];
         unsigned long told;
@@ -112,13 +144,17 @@ static void note(struct notes *notes, const struct seccomp_notif *call, int list
         struct task *task = task_of(notes, (pid_t) call->pid, listener);
         struct task *process = task_of(notes, task->process, listener);
         unsigned number = (unsigned) call->data.nr;
+        int profile;
 
         if (number == SYS_execve || number == SYS_execveat)
                 process->profile = NONE;
-        if (process->profile != NONE && number < NUMBERS)
-                notes->used[process->profile][number] = true;
+        profile = process->profile != NONE ? process->profile : notes->of_broker[listener];
+        if (profile != NONE && number < NUMBERS)
+                notes->used[profile][number] = true;
         if (number == SYS_seccomp && call->data.args[0] == SECCOMP_SET_MODE_FILTER)
                 process->profile = profile_in(process->tid, call->data.args[2]);
+        if (process->profile != NONE && policy_profiles[process->profile].program == POLICY_BROKER)
+                notes->of_broker[listener] = process->profile; /* its children inherit it */
         notes->told++;
 }
 
@@ -150,6 +186,9 @@ static void welcome(struct notes *notes)
 
         if (fd < 0)
                 err(1, "no listener came");
+        if (fd >= LISTENERS)
+                errx(1, "too many listeners");
+        notes->of_broker[fd] = NONE;
         watch(notes, fd);
 }
 
@@ -203,17 +242,33 @@ static bool run(struct notes *notes, char *program)
         return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
-static const char *excuse(const struct notes *notes, const char *call, size_t p)
+static const struct excuse *excuse_of(const struct notes *notes, const char *call, size_t p)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(exceptions); i++) {
-                const char *instead = exceptions[i].instead;
+        for (size_t i = 0; i < ARRAY_SIZE(excuses); i++) {
+                const char *instead = excuses[i].instead;
 
-                if (!strcmp(exceptions[i].call, call) && exceptions[i].program == policy_profiles[p].program &&
-                    exceptions[i].stage == policy_profiles[p].stage &&
+                if (!strcmp(excuses[i].call, call) && excuses[i].program == policy_profiles[p].program &&
+                    excuses[i].stage == policy_profiles[p].stage &&
                     (!instead || notes->used[p][seccomp_syscall_resolve_name(instead)]))
-                        return exceptions[i].why;
+                        return &excuses[i];
         }
         return NULL;
+}
+
+/* 1: it is in the wrong place, in the table or among the excuses. */
+static unsigned judge_call(const struct notes *notes, size_t p, const char *call)
+{
+        const char *profile = policy_profiles[p].name;
+        const struct excuse *excuse = excuse_of(notes, call, p);
+
+        if (notes->used[p][seccomp_syscall_resolve_name(call)]) {
+                if (!excuse || !excuse->never)
+                        return 0;
+                printf("  %s: %s IS USED, AND EXCUSED AS %s\n", profile, call, excuse->why);
+                return 1;
+        }
+        printf("  %s: %s %s\n", profile, call, excuse ? excuse->why : "IS ALLOWED AND NEVER USED");
+        return !excuse;
 }
 
 static void see_run_filters(bool seen[NUMBERS])
@@ -225,38 +280,38 @@ static void see_run_filters(bool seen[NUMBERS])
                                         seen[seccomp_syscall_resolve_name(call->name)] = true;
 }
 
-/* The setup filter must allow what the run filter on top of it allows: there only its own calls count. */
+/*
+ * The setup filter must allow what the run filter on top of it allows, and the broker's what its children may call:
+ * there only its own calls count.
+ */
 static unsigned judge(const struct notes *notes, size_t p)
 {
         const struct policy_profile *profile = &policy_profiles[p];
         bool seen[NUMBERS] = { 0 };
-        unsigned used = 0, missing = 0, own = 0;
+        unsigned used = 0, wrong = 0, own = 0;
 
         if (profile->stage == POLICY_SETUP)
                 see_run_filters(seen);
         for (size_t t = 0; t < ARRAY_SIZE(profile->calls); t++)
                 for (const struct policy_call *call = profile->calls[t]; call && call->name; call++) {
                         int number = seccomp_syscall_resolve_name(call->name);
-                        const char *why = excuse(notes, call->name, p);
 
                         if (seen[number])
                                 continue;
                         seen[number] = true;
                         own++;
                         used += notes->used[p][number];
-                        if (!notes->used[p][number])
-                                printf("  %s: %s %s\n", profile->name, call->name,
-                                       why ? why : "IS ALLOWED AND NEVER USED");
-                        missing += !notes->used[p][number] && !why;
+                        wrong += judge_call(notes, p, call->name);
                 }
         printf("%s: %u of %u calls used\n", profile->name, used, own);
-        return missing;
+        return wrong;
 }
 
 int main(int argc, char **argv)
 {
         struct notes *notes = calloc(1, sizeof(*notes));
-        unsigned missing = 0, failed = 0;
+        const bool postcopy = access("/dev/userfaultfd", R_OK | W_OK) == 0;
+        unsigned wrong = 0, failed = 0;
 
         if (geteuid() != 0) {
                 puts("skipped: only root may look into confined processes");
@@ -273,11 +328,12 @@ int main(int argc, char **argv)
                         failed++;
                 }
         for (size_t p = 0; p < policy_n_profiles; p++)
-                if (policy_profiles[p].postcopy && access("/dev/userfaultfd", R_OK | W_OK))
-                        printf("%s: not looked at: the host has no /dev/userfaultfd for us\n", policy_profiles[p].name);
-                else if (policy_profiles[p].program != POLICY_BROKER)
-                        missing += judge(notes, p);
-        printf("%lu calls told; %u programs failed; %u calls allowed and never used\n", notes->told, failed, missing);
+                if (postcopy || !policy_profiles[p].postcopy)
+                        wrong += judge(notes, p);
+        printf("%lu calls told; %u programs failed; %u calls allowed and never used, or excused and used\n",
+               notes->told, failed, wrong);
+        if (!postcopy)
+                puts("left out: filters of workers with Postcopy=yes: the host has no /dev/userfaultfd for us");
         free(notes);
-        return failed || missing ? EXIT_FAILURE : EXIT_SUCCESS;
+        return failed || wrong ? EXIT_FAILURE : EXIT_SUCCESS;
 }
