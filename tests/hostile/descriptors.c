@@ -95,8 +95,7 @@ START_TEST(file_whose_close_hangs)
                 neighbour_look_in(&n);
         }
         fuse_file_done(&file);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -123,8 +122,7 @@ START_TEST(file_whose_close_hangs_in_the_queue)
                 fe_close(&first);
         }
         fuse_file_done(&file);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -252,8 +250,7 @@ START_TEST(call_that_is_full)
         drv_blk_done(&well);
         fe_device_drop(&device);
         fd_close(&full);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -318,8 +315,7 @@ START_TEST(the_connection_itself)
         send_in(&conn, carriers[_i], conn.fd.num);
         fe_close(&conn);
         neighbour_look_in(&n);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -339,8 +335,7 @@ START_TEST(the_connection_in_its_own_queue)
                 fe_close(&conn);
         }
         neighbour_look_in(&n);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 

@@ -3,7 +3,7 @@
  * in-flight area all the time, so that nothing which the device reads twice is the same twice. A ring that breaks of it
  * starts again. FLIPS_REQUESTS: how many requests in each case; FLIPS_SEED: of the first one; FLIPS_CASE: only that one.
  */
-#include "rig.h"
+#include "neighbour.h"
 
 #include "array.h"
 
@@ -297,10 +297,11 @@ START_TEST(nothing_stays_the_same)
 {
         const struct flips_case *c = &cases[_i];
         unsigned long wanted = number_from("FLIPS_REQUESTS", REQUESTS), made = 0;
-        RIG_WITH(rig, .engine = c->engine, .queues = QUEUES + 1,
+        RIG_WITH(rig, .engine = c->engine, .queues = QUEUES + 1, .neighbour = true,
                  .set = { c->threads, "limits.messagespersecond=1000000", "limits.messagesburst=1000000" });
         static struct guest g;
         pthread_t other;
+        struct neighbour n = neighbour_move_in(&rig);
         struct drv_blk well;
         long long from;
 
@@ -320,8 +321,10 @@ START_TEST(nothing_stays_the_same)
         /* On a busy machine the other one may not have run yet when enough requests are made. */
         for (unsigned round = 0; made < wanted || (!restarts_of(&g) && fe_now_ns() - from < OTHER_LEAST_NS); round++) {
                 made += one_round(&g);
-                if (round % WELL_EVERY == 0)
+                if (round % WELL_EVERY == 0) {
                         rig_read_one(&rig, &well);
+                        neighbour_look_in(&n);
+                }
         }
         atomic_store(&g.over, true);
         pthread_join(other, NULL);
@@ -332,7 +335,7 @@ START_TEST(nothing_stays_the_same)
         munmap(g.inflight, g.device.inflight.size);
         drv_blk_done(&well);
         fe_device_drop(&g.device);
-        rig_check_alive(&rig);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 

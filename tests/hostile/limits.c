@@ -1,7 +1,8 @@
 /*
  * Each limit of the section [Limits], at its edge: within it all is well, beyond it happens what the manual page says.
+ * Those of a device do nothing to its neighbour, and a new connection is served again.
  */
-#include "rig.h"
+#include "neighbour.h"
 
 #include "array.h"
 
@@ -47,7 +48,8 @@ static void goes_on(struct fe_conn *conn)
 
 START_TEST(handshake)
 {
-        RIG_WITH(rig, .set = { "limits.handshakems=300" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.handshakems=300" });
+        struct neighbour n = neighbour_move_in(&rig);
         long long from = fe_now_ns();
         struct fe_conn conn = connect_to(&rig);
 
@@ -56,22 +58,26 @@ START_TEST(handshake)
         rig_quiet(&conn);
         goes_on(&conn);
         OK(prog_log_wait(&rig.prog, 0, "the front-end says nothing: ETIMEDOUT", FE_TIMEOUT_MS));
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 START_TEST(no_handshake_limit)
 {
-        RIG_WITH(rig, .set = { "limits.handshakems=0" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.handshakems=0" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = connect_to(&rig);
 
         goes_on(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 /* Asks and asks, and never says anything itself. */
 START_TEST(setup)
 {
-        RIG_WITH(rig, .set = { "limits.setupms=3000" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.setupms=3000" });
+        struct neighbour n = neighbour_move_in(&rig);
         long long from = fe_now_ns();
         struct fe_conn conn = connect_to(&rig);
         uint64_t features;
@@ -81,6 +87,7 @@ START_TEST(setup)
         ck_assert_int_ge((fe_now_ns() - from) / 1000000, LONG_MS - 1);
         fe_close(&conn);
         OK(prog_log_wait(&rig.prog, 0, "the front-end negotiates nothing: ETIMEDOUT", FE_TIMEOUT_MS));
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -132,7 +139,8 @@ END_TEST
 START_TEST(partial_message)
 {
         static const struct vu_header header = { VU_SET_FEATURES, VU_VERSION, 8 };
-        RIG_WITH(rig, .set = { "limits.partialmessagems=300" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.partialmessagems=300" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         long long from = fe_now_ns();
         uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1);
@@ -143,6 +151,7 @@ START_TEST(partial_message)
         OK(fe_send_raw(&conn, &header, sizeof(header), NULL, 0));
         OK(fe_send_raw(&conn, &features, sizeof(features), NULL, 0));
         goes_on(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -151,7 +160,8 @@ START_TEST(dribbled_message)
 {
         static const uint8_t zeros[512];
         static const struct vu_header header = { VU_SET_FEATURES, VU_VERSION, sizeof(zeros) };
-        RIG_WITH(rig, .set = { "limits.partialmessagems=300" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.partialmessagems=300" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         long long from = fe_now_ns();
         int r = fe_send_raw(&conn, &header, sizeof(header), NULL, 0);
@@ -167,13 +177,15 @@ START_TEST(dribbled_message)
         ck_assert_int_ne(r, 0);
         ck_assert_int_ge((fe_now_ns() - from) / 1000000, SHORT_MS - 1);
         fe_close(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 /* The replies that nobody takes fill the socket; then the session waits, but not for long. */
 START_TEST(reply)
 {
-        RIG_WITH(rig, .set = { "limits.replyms=300", "limits.messagesburst=1000000" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.replyms=300", "limits.messagesburst=1000000" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         int r = 0;
 
@@ -183,12 +195,14 @@ START_TEST(reply)
         ck_assert(r == -EPIPE || r == -ECONNRESET);
         OK(prog_log_wait(&rig.prog, 0, "the front-end does not take its reply: ETIMEDOUT", FE_TIMEOUT_MS));
         fe_close(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 START_TEST(hold)
 {
-        RIG_WITH(rig, .set = { "limits.holdms=3000" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.holdms=3000" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn first = rig_connect(&rig), second;
         long long from = fe_now_ns();
 
@@ -199,13 +213,15 @@ START_TEST(hold)
         fe_close(&first);
         rig_quiet(&second); /* soon enough */
         fe_close(&second);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 START_TEST(connections)
 {
         enum { PER_S = 20, AT_ONCE = 2 * PER_S, MORE = 10, WARM_UP = 1 };
-        RIG_WITH(rig, .set = { "limits.connectionspersecond=20" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.connectionspersecond=20" });
+        struct neighbour n = neighbour_move_in(&rig);
         long long from = fe_now_ns();
 
         for (unsigned i = 0; i < AT_ONCE + MORE; i++) {
@@ -215,13 +231,15 @@ START_TEST(connections)
                 fe_close(&conn);
         }
         ck_assert_int_ge((fe_now_ns() - from) / 1000000, (MORE - WARM_UP) * 1000 / PER_S / 2);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 START_TEST(messages)
 {
         enum { PER_S = 100, AT_ONCE = 50, ALL = 120 };
-        RIG_WITH(rig, .set = { "limits.messagespersecond=100", "limits.messagesburst=50" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.messagespersecond=100", "limits.messagesburst=50" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         long long from = fe_now_ns();
 
@@ -229,6 +247,7 @@ START_TEST(messages)
                 rig_quiet(&conn);
         ck_assert_int_ge((fe_now_ns() - from) / 1000000, (ALL - AT_ONCE) * 1000 / PER_S - 100);
         fe_close(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -241,7 +260,8 @@ static int add(struct fe_conn *conn, unsigned index, uint64_t size, int fd)
 
 START_TEST(regions)
 {
-        RIG_WITH(rig, .set = { "limits.memoryregions=9" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.memoryregions=9" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         int fd = memfd_create("m", MFD_CLOEXEC);
         uint64_t slots;
@@ -255,29 +275,33 @@ START_TEST(regions)
         rig_quiet(&conn);
         close(fd);
         fe_close(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 START_TEST(memory)
 {
-        RIG_WITH(rig, .set = { "limits.memory=1M" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.memory=32M" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         int fd = memfd_create("m", MFD_CLOEXEC);
 
-        ck_assert_int_eq(ftruncate(fd, 2 << 20), 0);
-        OK(add(&conn, 0, 512 << 10, fd));
-        OK(add(&conn, 1, 512 << 10, fd));
-        FAILS(-EREMOTEIO, add(&conn, 1000, 4096, fd));
+        ck_assert_int_eq(ftruncate(fd, 16 << 20), 0);
+        OK(add(&conn, 0, 16 << 20, fd));
+        OK(add(&conn, 1, 16 << 20, fd));
+        FAILS(-EREMOTEIO, add(&conn, 100000, 4096, fd));
         rig_quiet(&conn);
         close(fd);
         fe_close(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
 START_TEST(log_lines)
 {
         enum { PER_S = 2, TRIES = 200 };
-        RIG_WITH(rig, .set = { "limits.loglinespersecond=2" });
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.loglinespersecond=2" });
+        struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
         long long from = fe_now_ns();
         unsigned lines = 0;
@@ -289,6 +313,7 @@ START_TEST(log_lines)
                 lines++;
         ck_assert_uint_le(lines, 2 * PER_S + 1 + (unsigned) ((fe_now_ns() - from) / 1000000000 * PER_S));
         fe_close(&conn);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 

@@ -119,11 +119,12 @@ static long rss_kib(pid_t pid)
 
 START_TEST(nothing_is_made_twice)
 {
-        RIG_WITH(rig, .queues = 2);
+        RIG_WITH(rig, .queues = 2, .neighbour = true);
         struct again a = { .device = rig_device(&rig, (struct fe_options){ .queues = 2, .mem_table = true }) };
         struct drv_blk blk = rig_blk(&a.device, 0);
         AUTO_FD file = { memfd_create("again", MFD_CLOEXEC) };
         pid_t pid[] = { rig_child(&rig, "vhost-session"), rig_child(&rig, "vhost-worker") };
+        struct neighbour n = neighbour_move_in(&rig);
         long rss[2];
         int fds[2];
 
@@ -150,6 +151,7 @@ START_TEST(nothing_is_made_twice)
         }
         drv_blk_done(&blk);
         fe_device_drop(&a.device);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -159,9 +161,10 @@ START_TEST(no_format_is_recognized)
         static const uint8_t qcow2[512] = { 'Q', 'F', 'I', 0xfb, 0,    0,    0, 3,   0,   0, 0, 0, 0, 0, 0, 0x68,
                                             0,   0,   0,   11,   0,    0,    0, 16,  0,   0, 1, 0, 0, 0, 0, 0,
                                             [0x68] = '/', 'e', 't', 'c', '/', 'p', 'a', 's', 's', 'w', 'd' };
-        RIG(rig);
+        RIG_WITH(rig, .neighbour = true);
         struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
         struct drv_blk blk = rig_blk(&device, 0);
+        struct neighbour n;
         uint64_t before, after;
         uint8_t got[512];
 
@@ -170,6 +173,7 @@ START_TEST(no_format_is_recognized)
         drv_blk_done(&blk);
         OK(fe_device_stop(&device));
         rig_await_idle(&rig);
+        n = neighbour_move_in(&rig);
         device = rig_device(&rig, (struct fe_options){ .queues = 1 });
         blk = rig_blk(&device, 0);
         OK(fe_get_config(&device.conn, 0, &after, sizeof(after)));
@@ -179,6 +183,7 @@ START_TEST(no_format_is_recognized)
         rig_read_one(&rig, &blk);
         drv_blk_done(&blk);
         OK(fe_device_stop(&device));
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 

@@ -36,8 +36,7 @@ START_TEST(garbage)
                 fe_close(&conn);
         }
         neighbour_look_in(&n);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -67,8 +66,7 @@ START_TEST(random_messages)
         }
         for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
                 close(fds[i]);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -95,8 +93,7 @@ START_TEST(too_many_fds)
                 fe_close(&conn);
         }
         close(event);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -114,8 +111,7 @@ START_TEST(silent_client)
         conn.timeout_ms = 40000;
         OK(fe_gone(&conn));
         fe_close(&conn);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -132,8 +128,7 @@ START_TEST(client_that_never_reads)
                         break;
         neighbour_look_in(&n);
         fe_close(&conn);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -152,8 +147,7 @@ START_TEST(truncated_memory)
         OK(fe_gone(&device.conn));
         drv_blk_done(&blk);
         fe_device_drop(&device);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -185,8 +179,7 @@ START_TEST(odd_fds)
         close(pair[1]);
         drv_blk_done(&well);
         fe_device_drop(&device);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -203,8 +196,7 @@ START_TEST(connects_and_leaves)
                         (void) fe_send(&conn, VU_GET_FEATURES, NULL, 0);
                 fe_close(&conn);
         }
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 
@@ -239,8 +231,7 @@ START_TEST(storm)
         for (unsigned q = 0; q < 4; q++)
                 drv_blk_done(&blk[q]);
         fe_device_drop(&device);
-        rig_check_alive(&rig);
-        neighbour_move_out(&n);
+        neighbour_ending(&rig, &n);
 }
 END_TEST
 

@@ -1,6 +1,6 @@
 /*
  * Hostile guests with packed rings: each case breaks at most its own ring; the connection, the other queue of the same
- * device and the next connection go on.
+ * device, a neighbour behind the same broker and the next connection go on.
  */
 #include "victim.h"
 
@@ -102,7 +102,7 @@ enum { CHAINS = 15 };
 
 START_TEST(chains)
 {
-        RIG_WITH(rig, .engine = _i % 2 ? "sync" : "uring");
+        RIG_WITH(rig, .neighbour = true, .engine = _i % 2 ? "sync" : "uring");
         struct victim v = victim_open(&rig, SIZE, true);
 
         victim_drain_call(&v);
@@ -116,7 +116,7 @@ END_TEST
 /* The driver makes its ring available again and again, although none of it was used. */
 START_TEST(laps_without_end)
 {
-        RIG_WITH(rig, .engine = _i ? "sync" : "uring");
+        RIG_WITH(rig, .neighbour = true, .engine = _i ? "sync" : "uring");
         struct victim v = victim_open(&rig, SIZE, true);
         long long end = fe_deadline(500); /* how long the guest keeps at it; nothing is waited for */
 
@@ -133,7 +133,7 @@ END_TEST
 START_TEST(bad_bases)
 {
         static const uint32_t bad[] = { 0x80008000 | SIZE, 0x80008000 | SIZE << 16, 0xffffffff, 0x80038002 };
-        RIG(rig);
+        RIG_WITH(rig, .neighbour = true);
         struct victim v = victim_open(&rig, SIZE, true);
         struct drv_blk blk = rig_blk(&v.device, 0);
         uint32_t base;
@@ -153,7 +153,7 @@ END_TEST
 /* A ring that broke starts again after GET_VRING_BASE. */
 START_TEST(broken_ring_starts_again)
 {
-        RIG(rig);
+        RIG_WITH(rig, .neighbour = true);
         struct victim v = victim_open(&rig, SIZE, true);
 
         bad_chain(&v, 1);

@@ -1,6 +1,6 @@
 /*
  * Hostile guests: what a driver can write into a ring. Each case breaks at most its own ring: the connection, the other
- * queue of the same device and the next connection go on.
+ * queue of the same device, a neighbour behind the same broker and the next connection go on.
  */
 #include "victim.h"
 
@@ -121,7 +121,7 @@ enum { CHAINS = 22 };
 
 START_TEST(chains)
 {
-        RIG_WITH(rig, .engine = _i % 2 ? "sync" : "uring");
+        RIG_WITH(rig, .neighbour = true, .engine = _i % 2 ? "sync" : "uring");
         struct victim v = victim_open(&rig, SIZE, false);
 
         victim_drain_call(&v);
@@ -136,7 +136,7 @@ END_TEST
 START_TEST(indices)
 {
         static const uint16_t jumps[] = { SIZE + 1, 1000, 0x8000, 0xffff };
-        RIG(rig);
+        RIG_WITH(rig, .neighbour = true);
         struct victim v = victim_open(&rig, SIZE, false);
 
         victim_drain_call(&v);
@@ -155,7 +155,7 @@ END_TEST
 /* The same head over and over, each copy in flight at once. */
 START_TEST(one_head_many_times)
 {
-        RIG_WITH(rig, .engine = _i ? "sync" : "uring");
+        RIG_WITH(rig, .neighbour = true, .engine = _i ? "sync" : "uring");
         struct victim v = victim_open(&rig, SIZE, false);
 
         victim_drain_call(&v);
@@ -171,7 +171,7 @@ END_TEST
 /* Descriptors, header and event index rewritten all the time while the device reads them. */
 START_TEST(changing_under_the_device)
 {
-        RIG_WITH(rig, .engine = _i ? "sync" : "uring");
+        RIG_WITH(rig, .neighbour = true, .engine = _i ? "sync" : "uring");
         struct victim v = victim_open(&rig, SIZE, false);
         long long end = fe_deadline(1000); /* how long the guest keeps at it; nothing is waited for */
         uint32_t state = 7;
@@ -199,7 +199,7 @@ END_TEST
 /* A ring that broke starts again after GET_VRING_BASE. */
 START_TEST(broken_ring_starts_again)
 {
-        RIG(rig);
+        RIG_WITH(rig, .neighbour = true);
         struct victim v = victim_open(&rig, SIZE, false);
 
         ring_of(&v)->avail->idx = htole16(SIZE + 1);

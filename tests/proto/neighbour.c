@@ -30,3 +30,9 @@ void neighbour_move_out(struct neighbour *n)
         drv_blk_done(&n->blk);
         OK(fe_device_stop(&n->device));
 }
+
+void neighbour_ending(const struct rig *rig, struct neighbour *n)
+{
+        rig_check_alive(rig);
+        neighbour_move_out(n);
+}

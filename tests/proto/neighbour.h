@@ -19,3 +19,6 @@ void neighbour_look_in(struct neighbour *n);
 
 /* A last look, then it leaves. */
 void neighbour_move_out(struct neighbour *n);
+
+/* How hostile cases end: the attacked device serves a new connection, and the neighbour moves out. */
+void neighbour_ending(const struct rig *rig, struct neighbour *n);

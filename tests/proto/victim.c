@@ -18,6 +18,7 @@ struct victim victim_open(const struct rig *rig, unsigned size, bool packed)
         OK(fe_mem_alloc(v.device.mem, 0, 1, 1, &v.status));
         OK(fe_mem_alloc(v.device.mem, 0, 65536, 16, &v.table));
         *v.status.at = 0xee;
+        v.neighbour = neighbour_move_in(rig);
         return v;
 }
 
@@ -31,7 +32,7 @@ void victim_close(const struct rig *rig, struct victim *v)
         OK(fe_get_vring_base(&v->device.conn, 0, &base));
         drv_blk_done(&v->well);
         fe_device_drop(&v->device);
-        rig_check_alive(rig);
+        neighbour_ending(rig, &v->neighbour);
 }
 
 void victim_kick(struct victim *v)

@@ -4,18 +4,19 @@
  */
 #pragma once
 
-#include "rig.h"
+#include "neighbour.h"
 
 struct victim {
         struct fe_device device; /* queue 0 is for the hand */
         struct drv_blk well;     /* queue 1 */
+        struct neighbour neighbour;
         struct fe_buf head, data, status, table; /* 16, 4096, 1 and 65536 bytes of its memory */
 };
 
-/* Its rings have `size` entries and are packed as asked, or as no other format was agreed on. */
+/* The rig has a neighbour, who moves in as well. Its rings have `size` entries and are packed as asked, or as no other format was agreed on. */
 struct victim victim_open(const struct rig *rig, unsigned size, bool packed);
 
-/* Queue 1 and a new connection must work; ends the device. */
+/* Queue 1, a new connection and the neighbour must work; ends both devices. */
 void victim_close(const struct rig *rig, struct victim *v);
 
 /* Kicks queue 0. */
