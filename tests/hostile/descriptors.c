@@ -118,6 +118,7 @@ START_TEST(file_whose_close_hangs_in_the_queue)
                 fe_close(&refused);
                 fe_close(&held);
                 rig_quiet(&first); /* the broker lets all go, and this one goes on */
+                OK(prog_log_wait(&rig.prog, 0, "connection refused: one already waits", FE_TIMEOUT_MS));
                 neighbour_look_in(&n);
                 fe_close(&first);
         }
@@ -142,6 +143,7 @@ START_TEST(file_whose_close_hangs_at_the_end)
                 kill(rig.prog.pid, SIGTERM);
                 OK(prog_end(&rig.prog, RIG_STOP_MS, &status)); /* it asks, kills, and gives up */
                 ck_assert_int_eq(status, 0);
+                ck_assert_ptr_nonnull(strstr(rig.prog.log, "its session does not end, something blocks it: left"));
                 fe_close(&conn);
         }
         fuse_file_done(&file);
@@ -200,6 +202,7 @@ START_TEST(socket_that_lingers_in_the_queue)
         fe_close(&first);
         rig_quiet(&held); /* the broker was free to serve it */
         ck_assert_int_lt((fe_now_ns() - from) / 1000000000, LINGER_S - 1);
+        OK(prog_log_wait(&rig.prog, 0, "connection refused: one already waits", FE_TIMEOUT_MS));
         neighbour_look_in(&n);
         fe_close(&held);
         rig_check_alive(&rig);

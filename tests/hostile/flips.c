@@ -49,7 +49,7 @@ struct lane {
         struct fe_buf head, data, status;
         uint16_t at;  /* next to make available; free running, or slot and wrap */
         bool wrap;
-        unsigned long used, restarts;
+        unsigned long broken, restarts;
 };
 
 struct guest {
@@ -249,7 +249,10 @@ static void await_all(struct guest *g, struct lane *l)
         long long end = fe_deadline(PATIENCE_MS);
 
         while (!all_used(g, l)) {
-                if (is_broken(l) || !fe_left_ms(end)) {
+                const bool broken = is_broken(l);
+
+                if (broken || !fe_left_ms(end)) {
+                        l->broken += broken;
                         restart(g, l);
                         return;
                 }
@@ -332,6 +335,9 @@ START_TEST(nothing_stays_the_same)
         fprintf(stderr, "%s, %s: %lu requests in %.1f s, %lu restarts of rings\n", c->packed ? "packed" : "split",
                 c->engine, made, (double) (fe_now_ns() - from) / 1e9, restarts_of(&g));
         ck_assert_msg(restarts_of(&g) > 0, "nothing was flipped that mattered");
+        for (unsigned i = 0; i < QUEUES; i++)
+                if (g.lane[i].broken)
+                        OK(prog_log_wait(&rig.prog, 0, ": vring ", FE_TIMEOUT_MS));
         munmap(g.inflight, g.device.inflight.size);
         drv_blk_done(&well);
         fe_device_drop(&g.device);

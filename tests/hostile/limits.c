@@ -151,6 +151,7 @@ START_TEST(partial_message)
         OK(fe_send_raw(&conn, &header, sizeof(header), NULL, 0));
         OK(fe_send_raw(&conn, &features, sizeof(features), NULL, 0));
         goes_on(&conn);
+        OK(prog_log_wait(&rig.prog, 0, "a message was begun and not ended: ETIMEDOUT", FE_TIMEOUT_MS));
         neighbour_ending(&rig, &n);
 }
 END_TEST
@@ -177,6 +178,7 @@ START_TEST(dribbled_message)
         ck_assert_int_ne(r, 0);
         ck_assert_int_ge((fe_now_ns() - from) / 1000000, SHORT_MS - 1);
         fe_close(&conn);
+        OK(prog_log_wait(&rig.prog, 0, "a message was begun and not ended: ETIMEDOUT", FE_TIMEOUT_MS));
         neighbour_ending(&rig, &n);
 }
 END_TEST
@@ -208,6 +210,7 @@ START_TEST(hold)
 
         second = connect_to(&rig);
         ends_in_time(&second, from, LONG_MS);
+        OK(prog_log_wait(&rig.prog, 0, "still has the device: EBUSY", FE_TIMEOUT_MS));
         second = connect_to(&rig);
         rig_quiet(&first);
         fe_close(&first);
@@ -272,6 +275,7 @@ START_TEST(regions)
         for (unsigned i = 0; i < 9; i++)
                 OK(add(&conn, i, 4096, fd));
         FAILS(-EREMOTEIO, add(&conn, 9, 4096, fd));
+        OK(prog_log_wait(&rig.prog, 0, "all 9 slots are in use: ENOSPC", FE_TIMEOUT_MS));
         rig_quiet(&conn);
         close(fd);
         fe_close(&conn);
@@ -290,6 +294,7 @@ START_TEST(memory)
         OK(add(&conn, 0, 16 << 20, fd));
         OK(add(&conn, 1, 16 << 20, fd));
         FAILS(-EREMOTEIO, add(&conn, 100000, 4096, fd));
+        OK(prog_log_wait(&rig.prog, 0, "too much memory: ENOMEM", FE_TIMEOUT_MS));
         rig_quiet(&conn);
         close(fd);
         fe_close(&conn);

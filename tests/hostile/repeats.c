@@ -101,8 +101,20 @@ static void start_and_stop(struct again *a)
         OK(fe_set_vring_enable(&a->device.conn, 1, true));
 }
 
-static void (*const what[])(struct again *) = { num,          get_inflight, set_inflight, ring_fds,      regions,
-                                                memory_table, log_base,     channel,      start_and_stop };
+static const struct {
+        void (*again)(struct again *);
+        const char *line; /* what is said of the part that is refused */
+} what[] = {
+        { num, "SET_VRING_NUM: " },
+        { get_inflight, NULL },
+        { set_inflight, "SET_INFLIGHT_FD: " },
+        { ring_fds, "SET_VRING_KICK: " },
+        { regions, "ADD_MEM_REG: " },
+        { memory_table, NULL },
+        { log_base, "SET_LOG_BASE: " },
+        { channel, NULL },
+        { start_and_stop, NULL },
+};
 
 static long rss_kib(pid_t pid)
 {
@@ -130,20 +142,22 @@ START_TEST(nothing_is_made_twice)
 
         a.file = file.num;
         ck_assert_int_eq(ftruncate(a.file, LOG_BYTES), 0);
-        if (what[_i] != start_and_stop) {
+        if (what[_i].again != start_and_stop) {
                 uint32_t base;
 
                 OK(fe_get_vring_base(&a.device.conn, 1, &base));
         }
         for (unsigned i = 0; i < FIRST; i++)
-                what[_i](&a);
+                what[_i].again(&a);
+        if (what[_i].line)
+                OK(prog_log_wait(&rig.prog, 0, what[_i].line, FE_TIMEOUT_MS));
         rig_read_one(&rig, &blk);
         for (unsigned p = 0; p < 2; p++) {
                 fds[p] = prog_count_fds(pid[p]);
                 rss[p] = rss_kib(pid[p]);
         }
         for (unsigned i = 0; i < MORE; i++)
-                what[_i](&a);
+                what[_i].again(&a);
         rig_read_one(&rig, &blk);
         for (unsigned p = 0; p < 2; p++) {
                 OK(prog_await_fds(pid[p], fds[p], FE_TIMEOUT_MS));

@@ -1,12 +1,14 @@
 /*
- * Hostile front-ends. Each case ends in the same three looks: the device serves the next connection, its neighbour
- * behind the same broker has noticed nothing, and the broker has as many descriptors as before (rig_stop).
+ * Hostile front-ends. What is wrong is said in the log, and each case ends in the same three looks: the device serves the
+ * next connection, its neighbour behind the same broker has noticed nothing, and the broker has as many descriptors as
+ * before (rig_stop).
  */
 #include "neighbour.h"
 
 #include "array.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -19,6 +21,35 @@ static uint32_t random_of(uint32_t *state)
         return *state >> 8;
 }
 
+enum { ATTACKER = 4 }; /* session; before it there were two of the rig's and the neighbour's */
+
+/* All that was sent is read, whatever comes back, before the connection ends. */
+static void leave(struct fe_conn *conn)
+{
+        struct fe_reply reply;
+        int r;
+
+        shutdown(conn->fd.num, SHUT_WR);
+        while ((r = fe_recv(conn, &reply)) == 0)
+                fe_reply_done(&reply);
+        ck_assert_int_ne(r, -ETIMEDOUT);
+        fe_close(conn);
+}
+
+/* Waits for the session's end; did it say that before? */
+static bool said(struct rig *rig, unsigned session, const char *what)
+{
+        char end[64], start[64];
+
+        snprintf(end, sizeof(end), "a: session %u: ended", session);
+        snprintf(start, sizeof(start), "a: session %u: ", session);
+        OK(prog_log_wait(&rig->prog, 0, end, FE_TIMEOUT_MS));
+        for (const char *line = rig->prog.log; (line = strstr(line, start)); line++)
+                if (memmem(line, strcspn(line, "\n"), what, strlen(what)))
+                        return true;
+        return false;
+}
+
 START_TEST(garbage)
 {
         RIG_WITH(rig, .neighbour = true);
@@ -27,13 +58,16 @@ START_TEST(garbage)
         uint8_t bytes[2048];
 
         for (unsigned round = 0; round < 30; round++) {
+                const size_t bytes_sent = 1 + random_of(&state) % sizeof(bytes);
                 struct fe_conn conn;
 
                 for (unsigned i = 0; i < sizeof(bytes); i++)
                         bytes[i] = (uint8_t) random_of(&state);
                 OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
-                (void) fe_send_raw(&conn, bytes, 1 + random_of(&state) % sizeof(bytes), NULL, 0);
-                fe_close(&conn);
+                (void) fe_send_raw(&conn, bytes, bytes_sent, NULL, 0);
+                leave(&conn);
+                if (bytes_sent >= sizeof(struct vu_header))
+                        ck_assert(said(&rig, ATTACKER + round, "no vhost-user message: "));
         }
         neighbour_look_in(&n);
         neighbour_ending(&rig, &n);
@@ -62,7 +96,8 @@ START_TEST(random_messages)
                                 payload[k] = (uint8_t) (random_of(&state) % 4 ? 0 : random_of(&state));
                         r = fe_send_flags(&conn, random_of(&state) % 50, 9, payload, size, fds, random_of(&state) % 9);
                 }
-                fe_close(&conn);
+                leave(&conn);
+                ck_assert(said(&rig, ATTACKER + round, ": E")); /* the name of an error */
         }
         for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
                 close(fds[i]);
@@ -78,6 +113,7 @@ START_TEST(too_many_fds)
         struct vu_header header = { VU_SET_OWNER, VU_VERSION | VU_FLAG_NEED_REPLY, 0 };
         int fds[FE_SEND_FDS_MAX];
         int event = eventfd(0, EFD_CLOEXEC);
+        unsigned session = ATTACKER;
 
         for (unsigned i = 0; i < ARRAY_SIZE(fds); i++)
                 fds[i] = event;
@@ -86,11 +122,13 @@ START_TEST(too_many_fds)
 
                 (void) fe_send_raw(&conn, &header, sizeof(header), fds, count);
                 (void) fe_recv_ack(&conn, VU_SET_OWNER); /* refused or closed */
-                fe_close(&conn);
+                leave(&conn);
+                ck_assert(said(&rig, session++, count == 9 ? "SET_OWNER: 9 descriptors: EBADMSG" : "EMFILE"));
                 conn = rig_connect(&rig);
                 for (unsigned i = 0; i < sizeof(header); i++)
                         (void) fe_send_raw(&conn, (char *) &header + i, 1, fds, count);
-                fe_close(&conn);
+                leave(&conn);
+                ck_assert(said(&rig, session++, "EMFILE"));
         }
         close(event);
         neighbour_ending(&rig, &n);
@@ -111,6 +149,7 @@ START_TEST(silent_client)
         conn.timeout_ms = 40000;
         OK(fe_gone(&conn));
         fe_close(&conn);
+        ck_assert(said(&rig, ATTACKER, _i ? "a message was begun and not ended" : "the front-end says nothing"));
         neighbour_ending(&rig, &n);
 }
 END_TEST
@@ -128,6 +167,7 @@ START_TEST(client_that_never_reads)
                         break;
         neighbour_look_in(&n);
         fe_close(&conn);
+        ck_assert(said(&rig, ATTACKER, "the front-end has left without its reply"));
         neighbour_ending(&rig, &n);
 }
 END_TEST
@@ -145,6 +185,7 @@ START_TEST(truncated_memory)
         ck_assert_int_eq(ftruncate(device.mem->part[0].fd.num, 0), 0);
         (void) !eventfd_write(v->kick.num, 1);
         OK(fe_gone(&device.conn));
+        ck_assert(said(&rig, ATTACKER, "the worker has ended"));
         drv_blk_done(&blk);
         fe_device_drop(&device);
         neighbour_ending(&rig, &n);
@@ -179,6 +220,8 @@ START_TEST(odd_fds)
         close(pair[1]);
         drv_blk_done(&well);
         fe_device_drop(&device);
+        ck_assert(said(&rig, ATTACKER, "SET_VRING_KICK: refused by the worker (VRING_FD): EPERM"));
+        ck_assert(said(&rig, ATTACKER, "SET_VRING_CALL: refused by the worker (VRING_FD): EBADF"));
         neighbour_ending(&rig, &n);
 }
 END_TEST
@@ -231,6 +274,7 @@ START_TEST(storm)
         for (unsigned q = 0; q < 4; q++)
                 drv_blk_done(&blk[q]);
         fe_device_drop(&device);
+        ck_assert(said(&rig, ATTACKER, "the front-end has left"));
         neighbour_ending(&rig, &n);
 }
 END_TEST

@@ -108,7 +108,7 @@ START_TEST(chains)
         victim_drain_call(&v);
         bad_chain(&v, _i / 2);
         victim_kick(&v);
-        victim_answers_or_breaks(&v);
+        victim_answers_or_breaks(&rig, &v);
         victim_close(&rig, &v);
 }
 END_TEST
@@ -143,6 +143,7 @@ START_TEST(bad_bases)
         ck_assert_uint_eq(base, drv_base(v.device.vring[0]));
         for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
                 FAILS(-EREMOTEIO, fe_device_start_vring(&v.device, 0, bad[i]));
+        OK(prog_log_wait(&rig.prog, 0, "SET_VRING_KICK", FE_TIMEOUT_MS));
         OK(fe_device_start_vring(&v.device, 0, base & 0xffff)); /* as some front-ends send it */
         rig_read_one(&rig, &blk);
         drv_blk_done(&blk);

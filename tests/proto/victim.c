@@ -48,21 +48,29 @@ void victim_drain_call(struct victim *v)
         (void) !read(v->device.vring[0]->call.num, &count, sizeof(count));
 }
 
-void victim_answers_or_breaks(struct victim *v)
+void victim_breaks(struct rig *rig, struct victim *v)
+{
+        OK(fe_poll(v->device.vring[0]->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+        OK(prog_log_wait(&rig->prog, 0, ": vring 0: ", FE_TIMEOUT_MS));
+}
+
+void victim_answers_or_breaks(struct rig *rig, struct victim *v)
 {
         struct pollfd p[2] = { { .fd = v->device.vring[0]->err.num, .events = POLLIN },
                                { .fd = v->device.vring[0]->call.num, .events = POLLIN } };
 
         ck_assert_int_ge(poll(p, 2, FE_TIMEOUT_MS), 1);
+        if (p[0].revents)
+                victim_breaks(rig, v);
 }
 
-uint32_t victim_breaks_and_restarts(const struct rig *rig, struct victim *v)
+uint32_t victim_breaks_and_restarts(struct rig *rig, struct victim *v)
 {
         struct drv_vring *ring = v->device.vring[0];
         struct drv_blk blk;
         uint32_t base;
 
-        OK(fe_poll(ring->err.num, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+        victim_breaks(rig, v);
         OK(fe_get_vring_base(&v->device.conn, 0, &base));
         drv_rebase(ring, 0);
         OK(fe_device_start_vring(&v->device, 0, drv_base(ring)));

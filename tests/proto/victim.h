@@ -25,8 +25,11 @@ void victim_kick(struct victim *v);
 /* Takes the call that every start makes, so that the next one means something. */
 void victim_drain_call(struct victim *v);
 
-/* The ring answered (with any status), or broke and said so by its err fd; silence for ever is neither. */
-void victim_answers_or_breaks(struct victim *v);
+/* The ring answered (with any status), or broke and said so by its err fd and in the log; silence is neither. */
+void victim_answers_or_breaks(struct rig *rig, struct victim *v);
+
+/* Queue 0 breaks, and both say so. */
+void victim_breaks(struct rig *rig, struct victim *v);
 
 /* Queue 0 breaks, and starts again after GET_VRING_BASE, with an empty ring; returns the base that it told. */
-uint32_t victim_breaks_and_restarts(const struct rig *rig, struct victim *v);
+uint32_t victim_breaks_and_restarts(struct rig *rig, struct victim *v);
