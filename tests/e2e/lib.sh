@@ -10,7 +10,7 @@ E2E_BUDGET=${E2E_BUDGET:-1000000}       # seconds for all of a script: it must s
 readonly E2E_SKIP=77
 
 declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command monitor_in monitor_out
-failed=0 passed=0 failures='' tmp='' guest_dir=''
+failed=0 passed=0 failures='' left_out='' tmp='' guest_dir=''
 
 say() { echo "# $*"; }
 pass() { passed=$((passed + 1)); echo "PASS: $*"; }
@@ -117,9 +117,12 @@ e2e_end() {
                 done
         done
         printf %s "$failures"   # once more: of a long output only the end is shown
-        echo "$passed passed, $failed failed"
+        echo "$passed passed, $failed failed${left_out:+; left out: $left_out}"
         [ "$failed" = 0 ]
 }
+
+# leave_out WHAT: part of the test that this host cannot have.
+leave_out() { left_out="${left_out:+$left_out; }$*"; }
 
 e2e_skip() { echo "SKIP: $*"; exit "$E2E_SKIP"; }
 

@@ -43,7 +43,7 @@ if { echo $((pages_before + more / 2)) >"$pages"; } 2>/dev/null && pages_taken=y
         [ "$(cat "$pages")" -ge $((pages_before + more / 2)) ]; then
         huge=on
 else
-        say "no huge pages to be had: the memory is plugged in small ones"
+        leave_out "memory of huge pages: none to be had, it is plugged in small ones"
 fi
 object='"qom-type":"memory-backend-memfd","id":"more","share":true,"size":'$((more << 20))
 [ $huge = off ] || object=$object',"hugetlb":true,"hugetlbsize":2097152'

@@ -9,6 +9,7 @@
 #include "array.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,10 +91,14 @@ int main(void)
 {
         Suite *suite = suite_create("engines");
         TCase *all = tcase_create("all");
+        const bool postcopy = access("/dev/userfaultfd", R_OK | W_OK) == 0;
+        int r;
 
         tcase_set_timeout(all, 60);
-        tcase_add_loop_test(all, loops_pipes_and_memory, 0,
-                            (access("/dev/userfaultfd", R_OK | W_OK) ? 1 : 2) * ARRAY_SIZE(kinds));
+        tcase_add_loop_test(all, loops_pipes_and_memory, 0, (postcopy ? 2 : 1) * ARRAY_SIZE(kinds));
         suite_add_tcase(suite, all);
-        return rig_main(suite);
+        r = rig_main(suite);
+        if (!postcopy)
+                puts("left out: all with Postcopy=yes: the host has no /dev/userfaultfd for us");
+        return r;
 }

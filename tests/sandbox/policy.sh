@@ -41,14 +41,13 @@ named() {
 
 # Does the function begin a line of that file, or of any?
 defined() {
-        local files
         files=$(find "$sources/broker" "$sources/common" "$sources/worker" -name "$([ "$1" = - ] && echo '*.[ch]' || echo "$1")")
         # shellcheck disable=SC2086
         [ -n "$files" ] && { [ "$2" = - ] || grep -qE "^[a-z_].*\\b$2\\(" $files; }
 }
 
 check_names() {
-        local file name n=0
+        n=0
         while read -r file name; do
                 n=$((n + 1))
                 defined "$file" "$name" || { echo "the policy names $file $name, which does not exist"; return 1; }
