@@ -1,8 +1,8 @@
 /*
  * Stage 1 of confinement. A forked stage enters the range namespace, where the broker's uid is all-powerful over a
- * range of ids and nothing else, and the empty root, of which each child gets a copy; it makes the namespaces and ends; the children it clones are the broker's own
- * (CLONE_PARENT), so that their exit status reaches the broker. clone3 is not used: under RestrictNamespaces= of
- * systemd 252 it is hidden.
+ * range of ids and nothing else, the device's net namespace, and the empty root, of which each child gets a copy. It
+ * clones the children and ends; they are the broker's own (CLONE_PARENT), so that their exit status reaches the broker.
+ * clone3 is not used: under RestrictNamespaces= of systemd 252 it is hidden.
  */
 #include "spawn.h"
 
