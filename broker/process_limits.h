@@ -9,8 +9,8 @@
 enum {
         LIMITS_SESSION_TASKS = POLICY_SESSION_TASKS,
         LIMITS_IDS_PER_DEVICE = 4, /* session and worker, and their successors while both live */
-        LIMITS_FDS_PER_DEVICE = 14, /* socket, disk, statistics, net namespace, held connection, control, reports, fence,
-                                       pidfds, some to spare */
+        LIMITS_FDS_PER_DEVICE = 14, /* socket, disk, statistics, net namespace, held connection, control, reports,
+                                       fence, pidfds, some to spare */
         LIMITS_FDS_BASE = 64,
 };
 
