@@ -62,6 +62,8 @@ static int read_drop_ins(const char *dir, struct device_config *config, const st
 
                 if (e == 0)
                         e = config_ini_read(path, config, log);
+                else
+                        log_error(log, "%s: a drop-in of a path that is too long: %s", dir, log_errno(e));
                 r = e < 0 ? e : r;
         }
         free_names(names, n);
@@ -96,13 +98,13 @@ static int load_device(const char *dir, const char *name, const char *run_dir, c
                        struct device_config *ret_device)
 {
         struct device_config config;
-        char path[PATH_BYTES];
+        char path[PATH_BYTES], shown[NAME_MAX + 1];
         int r = config_init(&config, name), e;
 
         if (r < 0) {
-                value_shown(name, path, NAME_MAX + 1);
+                value_shown(name, shown, sizeof(shown));
                 log_error(log, "%s/%s" SUFFIX ":1: the name of a device is up to %d letters, digits, '_', '.', '-'",
-                          dir, path, CONFIG_NAME_MAX);
+                          dir, shown, CONFIG_NAME_MAX);
                 return r;
         }
         r = read_files(dir, &config, path, log);

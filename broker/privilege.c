@@ -28,11 +28,22 @@ static int drop(const struct range_want *ids)
         return identity_is_bare() ? 0 : -EPERM;
 }
 
+/* What a host that makes no user namespaces says; all else may pass, and is no reason to go on without. */
+static bool is_refusal(int error)
+{
+        return error == -EPERM || error == -EACCES || error == -ENOSPC || error == -EINVAL || error == -ENOSYS ||
+               error == -EUSERS;
+}
+
 /* Without user namespaces there is no confinement to speak of: only a config that says so may go on. */
 static int judge_missing(const struct privilege_want *want, int error, const struct log *log, struct privilege *p)
 {
         const uint32_t missing = IPC_LAYER_NAMESPACES | IPC_LAYER_UIDS;
 
+        if (!is_refusal(error)) {
+                log_error(log, "range namespace: %s", log_errno(error));
+                return error;
+        }
         if ((want->may_lack & missing) != missing) {
                 log_error(log, "namespaces: this host makes no user namespace for us (MayLack=namespaces uids would go "
                           "on without): %s", log_errno(error));
@@ -121,8 +132,8 @@ int privilege_give_away(const struct privilege_want *want, const struct log *log
                 return r;
         }
         if (p.own_uid)
-                log_notice(log, "not privileged: sessions and workers share the broker's own uid %u and its groups",
-                           p.first);
+                log_notice(log, "%ssessions and workers share the broker's own uid %u and its groups",
+                           ids.privileged ? "" : "not privileged: ", (unsigned) ids.uid);
         *ret_privilege = p;
         return 0;
 }

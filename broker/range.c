@@ -85,7 +85,7 @@ static int make_range(const struct range_want *want)
         return r;
 }
 
-/* The directory must belong to an id of the range that no child has. */
+/* The directory must belong to an id of the range that no child has, if there is more than one. */
 static int make_root(void)
 {
         int r;
@@ -151,7 +151,7 @@ int range_begin(const struct range_want *want, struct range_maker *ret_maker)
         close(said[1]);
         close(go[0]);
         *ret_maker = maker;
-        return maker.pid < 0 ? -ECHILD : hear(&maker);
+        return maker.pid < 0 ? -EAGAIN : hear(&maker);
 }
 
 int range_map(const struct range_want *want, const struct range_maker *maker)

@@ -43,7 +43,7 @@ void serving_init(struct serving *serving, struct host *host, const struct broke
                 .control = FD_NONE,
                 .reports = FD_NONE,
                 .fence = FD_NONE,
-                .spawning = { .report = FD_NONE },
+                .spawning = { .report = FD_NONE, .go = FD_NONE },
         };
 }
 

@@ -93,11 +93,15 @@ static int adopt_child(struct serving *serving, unsigned which)
  */
 static void keep_net(struct serving *serving)
 {
+        const struct spawning *spawning = &serving->spawning;
         int r;
 
         if (serving->error || fd_has(serving->net) || !fd_has(&serving->host->privilege.range))
                 return;
-        r = spawn_open_net(&serving->spawning, serving->net);
+        for (unsigned i = 0; i < SERVING_CHILDREN; i++)
+                if (spawning->pid[i] <= 0)
+                        return; /* something ended the stage too early, and will be told */
+        r = spawn_open_net(spawning, serving->net);
         if (r < 0)
                 log_warning(&serving->log->log, "session %u: its net namespace cannot be kept for the next: %s",
                             serving->id, log_errno(r));
@@ -108,8 +112,8 @@ static int adopt_all(struct serving *serving)
         struct fd stage;
         int r = spawn_end_stage(&serving->spawning, &stage);
 
-        if (fd_has(&stage))
-                host_reap_later(serving->host, stage);
+        if (fd_has(&stage) && host_reap_later(serving->host, stage) < 0)
+                log_warning(&serving->log->log, "session %u: the process that made it cannot be reaped", serving->id);
         for (unsigned i = 0; r == 0 && i < SERVING_CHILDREN; i++)
                 r = adopt_child(serving, i);
         return r;

@@ -226,7 +226,7 @@ static void __attribute__((noreturn)) run_stage(struct stage *stage, int go)
         stage->progress->stage = CHILD_STAGES;
         for (unsigned i = 0; i < stage->spawn->n; i++)
                 clone_one(stage, i);
-        if (stage->spawn->net < 0)
+        if (stage->spawn->net < 0 && stage->spawn->range >= 0)
                 await_end(stage, go);
         _exit(0);
 }
@@ -249,7 +249,7 @@ static pid_t start_stage(const struct spawn *spawn, struct spawn_progress *progr
         stage = fork();
         if (stage == 0) {
                 close(go[1]);
-                run_stage(&(struct stage){ spawn, progress, FD_NONE, report }, go[0]);
+                run_stage(&(struct stage){ .spawn = spawn, .progress = progress, .proc = FD_NONE, .report = report }, go[0]);
         }
         if (stage < 0)
                 stage = -EAGAIN;

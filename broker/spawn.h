@@ -27,9 +27,12 @@ struct spawn_child_progress {
         enum child_stage mapping, at; /* where the stage is with it, where it is itself */
 };
 
-/* Shared, like what it holds, with the stage and with children until they execute their programs: our own code, and nobody else. */
+/*
+ * Shared with the stage and with children until they execute their programs: our own code, and nobody else. In all
+ * three, CHILD_STAGES says: not there yet, or not any more.
+ */
 struct spawn_progress {
-        enum child_stage stage; /* where the stage is; here and above CHILD_STAGES: not there yet, or not any more */
+        enum child_stage stage; /* where the stage is */
         struct spawn_child_progress child[SPAWN_MOST];
 };
 
@@ -47,8 +50,8 @@ struct spawning {
 };
 
 /*
- * Takes what is given and begins to spawn the n children side by side in one net namespace. The pids are the caller's to
- * wait for. -EAGAIN: no process could be made at all, and the gifts are untouched.
+ * Takes what is given and begins to spawn the n children side by side in one net namespace. The pids are the
+ * caller's to wait for. -EAGAIN: no process could be made at all, and the gifts are untouched.
  */
 int spawn_begin(const struct spawn *spawn, struct spawning *ret_spawning);
 

@@ -39,7 +39,7 @@ const struct policy_call policy_broker_run[] = {
         { "kill", "spawn.c: spawn_kill" },
         { "pidfd_open", "spawn.c: open_pidfd; last_close.c" },
         { "pidfd_send_signal", "serving.c: serving_kill_child" },
-        { "openat", "spawn.c: id maps of children; sd_journal_send: a file for a long entry" },
+        { "openat", "proc.c: proc_open, proc_write, proc_open_namespace; sd_journal_send: a file for a long entry" },
         { "newfstatat", "stdio, libsystemd" },
         { "fstat", "the same, by version of the C library" },
         { "lseek", "resource.c: resource_measure; statistics.c: was_written" },
@@ -69,10 +69,10 @@ const struct policy_call policy_broker_run[] = {
 };
 
 const struct policy_call policy_broker_stage[] = {
-        { "setns", "spawn.c: enter" },
-        { "unshare", "spawn.c: enter" },
-        { "setresuid", "spawn.c: enter; child.c: take_id" },
-        { "setresgid", "spawn.c: enter; child.c: take_id" },
+        { "setns", "spawn.c: enter_namespaces" },
+        { "unshare", "spawn.c: enter_namespaces" },
+        { "setresuid", "spawn.c: enter_namespaces; child.c: take_id" },
+        { "setresgid", "spawn.c: enter_namespaces; child.c: take_id" },
         { "prctl", "spawn.c: enter; child.c: drop_capabilities" },
         { "capset", "child.c: drop_capabilities" },
         { "sethostname", "child.c: take_hostname" },

@@ -21,8 +21,8 @@ enum {
         FLOOD_MS = 150,
         GROWTH_KIB = 384,
         IN_PASSING = 3, /* descriptors: telling systemd something; the pipe with which a last close is given away */
-        NEIGHBOUR = 2, /* sessions by their numbers, after the one that warms up */
-        ATTACKER = 3,
+        NEIGHBOUR = 3, /* sessions by their numbers, after those that warm up both devices */
+        ATTACKER = 4,
         HEADER = sizeof(struct packet_header),
 };
 

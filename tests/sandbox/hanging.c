@@ -8,10 +8,12 @@
 #include "array.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,7 +87,7 @@ START_TEST(others_begin_meanwhile)
         } else { /* and so a broker that is told to end does not wait for it */
                 int status = 0, ms;
 
-                OK(prog_stop(&rig.prog, PATIENCE_MS / 2, &status, &ms));
+                OK(prog_stop(&rig.prog, PATIENCE_MS - 500, &status, &ms));
                 ck_assert_int_eq(status, 0);
                 fe_close(&conn);
         }
@@ -118,7 +120,7 @@ START_TEST(others_end_meanwhile)
         OK(fe_gone(&waits));
         fe_close(&waits);
         fe_close(&refused);
-        OK(prog_stop(&rig.prog, PATIENCE_MS / 2, &status, &ms));
+        OK(prog_stop(&rig.prog, PATIENCE_MS - 500, &status, &ms));
         ck_assert_int_eq(status, 0);
         fe_close(&conn);
         faults_free(faults);
@@ -193,6 +195,32 @@ START_TEST(stage_killed)
 }
 END_TEST
 
+/* A device's first stage waits for the broker at its end; one that is killed meanwhile leaves nobody behind. */
+START_TEST(broker_killed_meanwhile)
+{
+        static const struct fault opens = { FAULT_BROKER, "openat", FAULT_HANG, .text = "ns/net" };
+        struct faults *faults = faults_new("openat");
+        struct fe_reply reply;
+        struct fe_conn conn;
+        struct rig rig;
+        int stage;
+
+        setenv("RIG_FOREIGN", "1", 1); /* not warmed up: this is to be the first */
+        rig = rig_start((struct rig_options){ .engine = "sync" });
+        conn = hang(faults, &rig, &opens);
+        stage = pidfd_open(first_child(rig.prog.pid), 0);
+        ck_assert_int_ge(stage, 0);
+        FAILS(-ETIMEDOUT, fe_poll(stage, POLLIN, fe_deadline(1)));
+        rig_crash(&rig);
+        OK(fe_poll(stage, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
+        OK(fe_recv(&conn, &reply)); /* its session ran already */
+        OK(fe_gone(&conn));
+        fe_close(&conn);
+        close(stage);
+        faults_free(faults);
+}
+END_TEST
+
 /* The disk grows while its worker is not confined yet: guest and worker get to know the new size. */
 START_TEST(disk_grows_meanwhile)
 {
@@ -240,6 +268,7 @@ int main(void)
         tcase_add_test(all, others_end_meanwhile);
         tcase_add_test(all, child_without_pidfd);
         tcase_add_test(all, stage_killed);
+        tcase_add_test(all, broker_killed_meanwhile);
         tcase_add_test(all, disk_grows_meanwhile);
         suite_add_tcase(suite, all);
         return rig_main(suite);

@@ -22,6 +22,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The system calls that make up confinement; which of them the policy knows is looked up below. */
@@ -189,7 +190,7 @@ static void check_stages(const struct stage *stages, unsigned n_stages, struct r
         options.neighbour = true;
         rig = rig_start(options);
         n = neighbour_move_in(&rig);
-        rig_await_up(&rig, 2); /* after the one that warms up */
+        rig_await_up(&rig, 3); /* after those that warm up both devices */
         fds = prog_count_fds(rig.prog.pid);
         for (unsigned i = 0; i < n_stages; i++)
                 check_stage(faults, &rig, &n, &stages[i]);
@@ -234,23 +235,34 @@ START_TEST(a_first_start)
 }
 END_TEST
 
-/* Then the next session gets a new one. */
+/* Then the next session gets a new one, which is kept. */
 START_TEST(a_net_namespace_that_cannot_be_kept)
 {
         const struct fault fault = { FAULT_BROKER, "openat", EMFILE, .text = "ns/net" };
         struct faults *faults = faults_new(CALLS);
         struct rig rig = fresh_rig();
+        int net[3] = { -1, -1, -1 }; /* one that is held open gives its number to no other */
+        struct stat is[3];
 
         faults_arm(faults, &fault, rig.prog.pid);
-        for (unsigned i = 0; i < 3; i++) {
+        for (unsigned i = 0; i < ARRAY_SIZE(net); i++) {
                 struct fe_conn conn;
+                char path[64];
 
                 OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn));
                 rig_quiet(&conn);
                 rig_await_up(&rig, i + 1);
                 ck_assert(i > 0 || faults_met(faults));
+                snprintf(path, sizeof(path), "/proc/%d/ns/net", (int) rig_child(&rig, "vhost-worker"));
+                net[i] = open(path, O_RDONLY | O_CLOEXEC);
+                ck_assert_int_eq(fstat(net[i], &is[i]), 0);
                 fe_close(&conn);
+                rig_await_idle(&rig);
         }
+        ck_assert_uint_ne(is[0].st_ino, is[1].st_ino);
+        ck_assert_uint_eq(is[1].st_ino, is[2].st_ino);
+        for (unsigned i = 0; i < ARRAY_SIZE(net); i++)
+                close(net[i]);
         OK(prog_log_wait(&rig.prog, 0, "session 1: its net namespace cannot be kept for the next: EMFILE", 0));
         ck_assert_ptr_null(strstr(rig.prog.log, "session 2: its net"));
         rig_stop(&rig);
