@@ -1,5 +1,5 @@
 #!/bin/bash
-# One process from nothing to confined, and what the kernel alone takes for the same namespaces, root and exec: in turns,
+# One process from nothing to confined, and what the kernel alone takes for the same namespaces and exec: in turns,
 # medians of the rounds' medians. Usage: one_start.sh BUILD [ROUNDS]
 set -eu -o pipefail
 build=$1 rounds=${2:-9} starts=60
