@@ -210,10 +210,10 @@ START_TEST(broker_killed_meanwhile)
         conn = hang(faults, &rig, &opens);
         stage = pidfd_open(first_child(rig.prog.pid), 0);
         ck_assert_int_ge(stage, 0);
+        OK(fe_recv(&conn, &reply)); /* session and worker run already */
         FAILS(-ETIMEDOUT, fe_poll(stage, POLLIN, fe_deadline(1)));
         rig_crash(&rig);
         OK(fe_poll(stage, POLLIN, fe_deadline(FE_TIMEOUT_MS)));
-        OK(fe_recv(&conn, &reply)); /* its session ran already */
         OK(fe_gone(&conn));
         fe_close(&conn);
         close(stage);
