@@ -12,13 +12,10 @@
 /* Must keep nothing but the stranger's descriptor, so that whatever blocks it holds up nobody else's. */
 static void __attribute__((noreturn)) hold(int stranger, int closed)
 {
-        char byte;
-
         dup2(closed, 0);
         dup2(stranger, 1);
         close_range(2, ~0U, 0);
-        while (read(0, &byte, 1) < 0 && errno == EINTR)
-                ;
+        fd_await_byte(0);
         _exit(0);
 }
 

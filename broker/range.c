@@ -23,23 +23,6 @@ enum { HAS_EMPTY_ROOT = false };
 enum { HAS_EMPTY_ROOT = true };
 #endif
 
-/* Runs a step in a process of its own and returns what it returned. */
-static int in_helper(int (*step)(const struct range_want *want, pid_t maker), const struct range_want *want,
-                     pid_t maker)
-{
-        int status;
-        pid_t pid = fork();
-
-        if (pid < 0)
-                return -errno;
-        if (pid == 0)
-                _exit(-step(want, maker) & 0xff);
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return -errno;
-        return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
-}
-
 static int write_maps(pid_t pid, uint32_t gid, uint32_t uid, uint32_t count, bool may_set_groups)
 {
         AUTO_FD proc = FD_NONE;
@@ -101,21 +84,10 @@ static bool say(int said, int32_t result)
         return write(said, &result, sizeof(result)) == sizeof(result);
 }
 
-/* False: there is no more to do. */
-static bool await_go(int go)
-{
-        char byte;
-        ssize_t got;
-
-        while ((got = read(go, &byte, 1)) < 0 && errno == EINTR)
-                ;
-        return got == 1;
-}
-
 static void __attribute__((noreturn)) run_maker(const struct range_want *want, int said, int go)
 {
-        if (say(said, make_range(want)) && await_go(go) && say(said, make_root()))
-                await_go(go);
+        if (say(said, make_range(want)) && fd_await_byte(go) && say(said, make_root()))
+                fd_await_byte(go);
         _exit(0);
 }
 
@@ -154,9 +126,23 @@ int range_begin(const struct range_want *want, struct range_maker *ret_maker)
         return maker.pid < 0 ? -EAGAIN : hear(&maker);
 }
 
+/* In a process of its own, which ends with the privilege that it takes. */
 int range_map(const struct range_want *want, const struct range_maker *maker)
 {
-        return want->privileged ? in_helper(map, want, maker->pid) : 0;
+        int status;
+        pid_t pid;
+
+        if (!want->privileged)
+                return 0;
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                _exit(-map(want, maker->pid) & 0xff);
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
 int range_make_root(struct range_maker *maker)

@@ -61,11 +61,10 @@ static void __attribute__((noreturn))
 run_child(const struct child *child, unsigned which, enum child_stage *at, int report, int go)
 {
         int r = child_prepare(child, at);
-        char byte;
 
         if (r == 0) {
                 *at = CHILD_STAGE_MAP;
-                if (read(go, &byte, 1) != 1)
+                if (!fd_await_byte(go))
                         r = -ECANCELED; /* who was to write it ended without a word */
         }
         if (r == 0)
@@ -206,20 +205,16 @@ static int enter(struct stage *stage, int go)
 /* A new net namespace has a name, for the broker to open, only while somebody is in it who is not confined. */
 static void await_end(const struct stage *stage, int go)
 {
-        char byte;
-
         close(stage->report);
-        while (read(go, &byte, 1) < 0 && errno == EINTR)
-                ;
+        fd_await_byte(go);
 }
 
 /* Must neither clone nor end before the broker lets it go: until then what it was given has its last close there. */
 static void __attribute__((noreturn)) run_stage(struct stage *stage, int go)
 {
         int r = enter(stage, go);
-        char byte;
 
-        if (read(go, &byte, 1) != 1)
+        if (!fd_await_byte(go))
                 _exit(1);
         if (r < 0)
                 fail(stage->report, 0, stage->progress->stage, r);

@@ -50,3 +50,13 @@ int fd_nonblock(int fd, bool on)
         flags = on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK;
         return fcntl(fd, F_SETFL, flags) < 0 ? -errno : 0;
 }
+
+bool fd_await_byte(int fd)
+{
+        ssize_t got;
+        char byte;
+
+        while ((got = read(fd, &byte, 1)) < 0 && errno == EINTR)
+                ;
+        return got == 1;
+}

@@ -30,5 +30,8 @@ static inline bool fd_has(const struct fd *fd)
         return fd->num >= 0;
 }
 
+/* Waits for one byte and takes it. False: who was to write it has hung up. */
+bool fd_await_byte(int fd);
+
 /* Sets or clears O_NONBLOCK on the open file. -errno. */
 int fd_nonblock(int fd, bool on);

@@ -236,6 +236,22 @@ static void start_broker(struct rig *rig)
         ck_assert_msg(!r, "the broker is not ready: %s\n%s", log_errno(r), rig->prog.log);
 }
 
+void rig_many_configs(const char *conf, const char *dir, unsigned n)
+{
+        char path[200];
+
+        ck_assert_int_eq(mkdir(conf, 0755), 0);
+        for (unsigned i = 0; i < n; i++) {
+                FILE *file;
+
+                snprintf(path, sizeof(path), "%s/%u.conf", conf, i);
+                file = fopen(path, "we");
+                ck_assert(file != NULL);
+                fprintf(file, "[Device]\nType=rng\nSocket=%s/%u.sock\n", dir, i);
+                ck_assert_int_eq(fclose(file), 0);
+        }
+}
+
 struct rig rig_start(struct rig_options options)
 {
         struct rig rig = { .options = options, .held = FD_NONE };

@@ -44,6 +44,9 @@ struct rig {
         int fds;                    /* of the broker, before the first connection */
 };
 
+/* Makes the directory conf, with files of n devices without a disk, whose sockets are DIR/NUMBER.sock. */
+void rig_many_configs(const char *conf, const char *dir, unsigned n);
+
 /* Starts a broker and waits until it is ready; fails the test else. */
 struct rig rig_start(struct rig_options options);
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,23 +45,6 @@ static unsigned long needed(char **argv, char limit[32], const char *option, con
         return need;
 }
 
-/* DIR/conf with that many devices without a disk. */
-static void write_configs(const char *conf)
-{
-        char path[RIG_PATH_MAX];
-
-        ck_assert_int_eq(mkdir(conf, 0755), 0);
-        for (unsigned i = 0; i < DEVICES; i++) {
-                FILE *file;
-
-                snprintf(path, sizeof(path), "%s/%u.conf", conf, i);
-                file = fopen(path, "we");
-                ck_assert(file != NULL);
-                fprintf(file, "[Device]\nType=rng\nSocket=%s/%u.sock\n", getenv("RIG_DIR"), i);
-                ck_assert_int_eq(fclose(file), 0);
-        }
-}
-
 /* A soft limit of whoever starts it is no obstacle. */
 START_TEST(descriptors_suffice_or_are_refused)
 {
@@ -72,7 +54,7 @@ START_TEST(descriptors_suffice_or_are_refused)
         unsigned long need;
 
         snprintf(conf, sizeof(conf), "%s/conf", getenv("RIG_DIR"));
-        write_configs(conf);
+        rig_many_configs(conf, getenv("RIG_DIR"), DEVICES);
         need = needed(argv, limit, "--nofile", "open files: 2 devices need a hard limit of ");
         snprintf(limit, sizeof(limit), "--nofile=%d:%lu", TOO_LOW, need);
         RIG_WITH(rig, .neighbour = true, .through = { "prlimit", limit });

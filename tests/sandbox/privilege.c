@@ -16,22 +16,6 @@ enum { MOST_MS = 1000 };
 
 static const unsigned devices[] = { 1, 100 };
 
-static void write_configs(const char *conf, const char *dir, unsigned n)
-{
-        char path[200];
-
-        ck_assert_int_eq(mkdir(conf, 0755), 0);
-        for (unsigned i = 0; i < n; i++) {
-                FILE *file;
-
-                snprintf(path, sizeof(path), "%s/d%u.conf", conf, i);
-                file = fopen(path, "we");
-                ck_assert(file != NULL);
-                fprintf(file, "[Device]\nType=rng\nSocket=%s/%u\n", dir, i);
-                ck_assert_int_eq(fclose(file), 0);
-        }
-}
-
 START_TEST(is_given_away_at_once)
 {
         const struct timespec tick = { .tv_nsec = 1000000 }; /* a process that drops its capabilities causes no event */
@@ -44,7 +28,7 @@ START_TEST(is_given_away_at_once)
         snprintf(dir, sizeof(dir), "%s/%u", getenv("RIG_DIR"), devices[_i]);
         ck_assert_int_eq(mkdir(dir, 0755), 0);
         snprintf(conf, sizeof(conf), "%s/conf", dir);
-        write_configs(conf, dir, devices[_i]);
+        rig_many_configs(conf, dir, devices[_i]);
         from = fe_now_ns();
         OK(prog_start(argv, &prog));
         while (proc_status_hex(prog.pid, "CapPrm") || proc_status_hex(prog.pid, "CapEff")) {
