@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { CONNECTIONS = 8 };
@@ -164,8 +163,7 @@ START_TEST(descriptors_are_never_taken)
         RIG(rig);
         struct fd listener, other, peer = come(&rig), slow = lingering(&listener, &other);
 
-        ck_assert_int_eq(kill(rig.prog.pid, SIGSTOP), 0); /* or it could be us who close it last */
-        ck_assert_int_eq(waitpid(rig.prog.pid, NULL, WUNTRACED), rig.prog.pid);
+        OK(prog_halt(rig.prog.pid, FE_TIMEOUT_MS)); /* or it could be us who close it last */
         OK(packet_send(peer.num, CONTROL_ASK_BROKER, 1, NULL, 0, &slow.num, 1));
         fd_close(&slow); /* the last one is in flight now */
         ck_assert_int_eq(kill(rig.prog.pid, SIGCONT), 0);

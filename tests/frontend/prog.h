@@ -60,5 +60,11 @@ int prog_count_fds(pid_t pid);
  */
 int prog_await_fds(pid_t pid, int n, int timeout_ms);
 
+/* Waits until its main thread is in a state as in /proc/PID/stat: 'S', 'T'. -ETIMEDOUT. */
+int prog_await_state(pid_t pid, char state, int timeout_ms);
+
+/* Stops it (SIGSTOP) and waits until it has stopped. SIGCONT lets it go on. -ETIMEDOUT. */
+int prog_halt(pid_t pid, int timeout_ms);
+
 /* Kills one process by its id and waits until it is gone from /proc or a zombie. */
 int prog_kill(pid_t pid, int timeout_ms);

@@ -32,19 +32,25 @@ static int read_proc(pid_t pid, const char *what, char *to, size_t n)
         return 0;
 }
 
-/* Parent of a process that is not a zombie; 0: it is one, or gone. */
-static pid_t parent_of(pid_t pid)
+/* State of a process as in /proc/PID/stat, and its parent; 0: it is gone. */
+static char state_of(pid_t pid, int *ret_parent)
 {
         char stat[512], state;
         const char *behind_name;
-        int parent;
 
         if (read_proc(pid, "stat", stat, sizeof(stat)))
                 return 0;
         behind_name = strrchr(stat, ')');
-        if (!behind_name || sscanf(behind_name + 1, " %c %d", &state, &parent) != 2 || state == 'Z')
-                return 0;
-        return parent;
+        return behind_name && sscanf(behind_name + 1, " %c %d", &state, ret_parent) == 2 ? state : 0;
+}
+
+/* Parent of a process that is not a zombie; 0: it is one, or gone. */
+static pid_t parent_of(pid_t pid)
+{
+        int parent;
+        char state = state_of(pid, &parent);
+
+        return state && state != 'Z' ? parent : 0;
 }
 
 static bool descends(pid_t pid, pid_t root)
@@ -152,6 +158,25 @@ int prog_await_children(pid_t pid, unsigned n, int timeout_ms)
                 nanosleep(&tick, NULL);
         }
         return 0;
+}
+
+int prog_await_state(pid_t pid, char state, int timeout_ms)
+{
+        const struct timespec tick = { .tv_nsec = 2000000 }; /* looks again: no event tells of it */
+        long long deadline = fe_deadline(timeout_ms);
+        int parent;
+
+        while (state_of(pid, &parent) != state) {
+                if (!fe_left_ms(deadline))
+                        return -ETIMEDOUT;
+                nanosleep(&tick, NULL);
+        }
+        return 0;
+}
+
+int prog_halt(pid_t pid, int timeout_ms)
+{
+        return kill(pid, SIGSTOP) < 0 ? -errno : prog_await_state(pid, 'T', timeout_ms);
 }
 
 int prog_kill(pid_t pid, int timeout_ms)

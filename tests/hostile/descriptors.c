@@ -111,10 +111,12 @@ START_TEST(file_whose_close_hangs_in_the_queue)
         if (fd_has(&file.file)) {
                 first = rig_connect(&rig);
                 OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &held));
-                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &refused));
                 fuse_file_hang(&file);
-                (void) fe_send_raw(&held, &header, sizeof(header), &file.file.num, 1);
-                (void) fe_send_raw(&refused, &header, sizeof(header), &file.file.num, 1);
+                OK(prog_halt(rig.prog.pid, FE_TIMEOUT_MS)); /* or it refuses before there is a message */
+                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &refused));
+                OK(fe_send_raw(&held, &header, sizeof(header), &file.file.num, 1));
+                OK(fe_send_raw(&refused, &header, sizeof(header), &file.file.num, 1));
+                ck_assert_int_eq(kill(rig.prog.pid, SIGCONT), 0);
                 fe_close(&refused);
                 fe_close(&held);
                 rig_quiet(&first); /* the broker lets all go, and this one goes on */
@@ -170,7 +172,7 @@ START_TEST(socket_that_lingers)
         struct fe_conn conn = rig_connect(&rig);
 
         session = session_beside(&rig, session);
-        ck_assert_int_eq(kill(session, SIGSTOP), 0);
+        OK(prog_halt(session, FE_TIMEOUT_MS));
         conn.timeout_ms = 1;
         send_in(&conn, carriers[_i], s.num);
         fd_close(&s); /* the last one is not ours any more */
@@ -194,9 +196,11 @@ START_TEST(socket_that_lingers_in_the_queue)
         long long from;
 
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &held));
+        OK(prog_halt(rig.prog.pid, FE_TIMEOUT_MS)); /* or it could be us who close it last */
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &third));
-        (void) fe_send_raw(&third, &header, sizeof(header), &s.num, 1);
+        OK(fe_send_raw(&third, &header, sizeof(header), &s.num, 1));
         fd_close(&s);
+        ck_assert_int_eq(kill(rig.prog.pid, SIGCONT), 0);
         fe_close(&third);
         from = fe_now_ns();
         fe_close(&first);

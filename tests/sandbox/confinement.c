@@ -248,10 +248,9 @@ START_TEST(stopped_and_continued_they_serve_on)
         uint8_t got[512];
 
         for (unsigned i = 0; i < ARRAY_SIZE(pid); i++) {
-                ck_assert_int_eq(kill(pid[i], SIGSTOP), 0);
-                OK(proc_await_state(pid[i], 'T', FE_TIMEOUT_MS));
+                OK(prog_halt(pid[i], FE_TIMEOUT_MS));
                 ck_assert_int_eq(kill(pid[i], SIGCONT), 0);
-                OK(proc_await_state(pid[i], 'S', FE_TIMEOUT_MS));
+                OK(prog_await_state(pid[i], 'S', FE_TIMEOUT_MS));
         }
         OK(drv_blk_read(&blk, 1, got, sizeof(got)));
         ck_assert(rig_child(&rig, "vhost-session") == pid[0] && rig_child(&rig, "vhost-worker") == pid[1]);

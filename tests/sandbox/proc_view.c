@@ -5,14 +5,12 @@
 
 #include <check.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static FILE *open_proc(pid_t pid, const char *name)
@@ -249,18 +247,4 @@ bool proc_limit_is(pid_t pid, const char *name, uint64_t value)
         }
         fclose(file);
         return is;
-}
-
-int proc_await_state(pid_t pid, char state, int timeout_ms)
-{
-        const struct timespec tick = { .tv_nsec = 2000000 }; /* no event tells of it */
-        char now[32];
-
-        for (; timeout_ms > 0; timeout_ms -= 2) {
-                proc_status(pid, "State", now, sizeof(now));
-                if (now[0] == state)
-                        return 0;
-                nanosleep(&tick, NULL);
-        }
-        return -ETIMEDOUT;
 }

@@ -51,8 +51,5 @@ void proc_threads(pid_t pid, unsigned *ret_threads, unsigned *ret_filtered);
 /* Owner of /proc/PID: root exactly if it is not dumpable. */
 uid_t proc_owner(pid_t pid);
 
-/* Waits until its main thread is in a state as in /proc/PID/stat: 'S', 'T'. -ETIMEDOUT. */
-int proc_await_state(pid_t pid, char state, int timeout_ms);
-
 /* Soft and hard limit named as in /proc/PID/limits are both `value`? */
 bool proc_limit_is(pid_t pid, const char *name, uint64_t value);
