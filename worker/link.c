@@ -31,11 +31,13 @@ void link_log(void *context, enum log_level level, const char *text)
         (void) packet_send(link->channel, IPC_WORKER_LOG, 0, &line, offsetof(struct ipc_log, text) + n + 1, NULL, 0);
 }
 
-/* A session that does not read, or is gone, is served no longer: its ledger outlives us. */
+/* A session that is gone, or does not read, is served no longer: its ledger outlives us. Only the latter is a fault. */
 void link_send(const struct link *link, enum ipc_type type, uint32_t sequence, const void *body, size_t n)
 {
-        if (packet_send(link->channel, type, sequence, body, n, NULL, 0) < 0)
-                _exit(EXIT_FAILURE);
+        int r = packet_send(link->channel, type, sequence, body, n, NULL, 0);
+
+        if (r < 0)
+                _exit(r == -EPIPE || r == -ECONNRESET ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 static void link_answer(const struct link *link, uint32_t sequence, int result, uint64_t value)
@@ -66,14 +68,14 @@ int link_receive_device(struct link *link, struct packet *ret_packet)
         return 0;
 }
 
-int link_ready(struct worker *w, uint32_t lacks)
+void link_ready(struct worker *w, uint32_t lacks)
 {
         struct ipc_ready ready = { .features = w->face.features, .device = w->device->id, .queues = w->n_vrings,
                                    .queue_size_max = w->vring_size_max, .engine = w->face.engine,
                                    .lacks = lacks, .config_size = w->face.config_size };
 
         memcpy(ready.config, w->face.config, sizeof(ready.config));
-        return packet_send(w->link.channel, IPC_READY, 0, &ready, sizeof(ready), NULL, 0);
+        link_send(&w->link, IPC_READY, 0, &ready, sizeof(ready));
 }
 
 void link_config(struct worker *w, bool notify)

@@ -33,8 +33,8 @@ void link_init(struct link *link, int channel);
 /* Waits for the opening packet of the broker. -EPROTO: something else came first. */
 int link_receive_device(struct link *link, struct packet *ret_packet);
 
-/* Tells the session that the worker is ready. -errno. */
-int link_ready(struct worker *worker, uint32_t lacks);
+/* Tells the session that the worker is ready, or ends the process. */
+void link_ready(struct worker *worker, uint32_t lacks);
 
 /* The channel can be read, or a vring has become idle. Ends the process when the session is gone. */
 void link_serve(struct worker *worker);

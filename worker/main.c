@@ -34,7 +34,9 @@ static int start(struct worker *w, struct packet *packet)
         if (r == 0)
                 r = sandbox_narrow(&device, w->face.engine, &w->log);
         packet_done(packet);
-        return r < 0 ? r : link_ready(w, lacks);
+        if (r == 0)
+                link_ready(w, lacks);
+        return r;
 }
 
 int main(void)

@@ -17,8 +17,8 @@
 
 void __real_loop_run(struct loop *l) __attribute__((noreturn));
 void __wrap_loop_run(struct loop *l) __attribute__((noreturn));
-int __real_link_ready(struct worker *w, uint32_t lacks);
-int __wrap_link_ready(struct worker *w, uint32_t lacks);
+void __real_link_ready(struct worker *w, uint32_t lacks);
+void __wrap_link_ready(struct worker *w, uint32_t lacks);
 int __real_io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *p);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *p);
 
@@ -183,9 +183,10 @@ static int lie(const struct worker *w, enum evil_opening opening)
         return packet_send(CHANNEL, IPC_READY, 0, &ready, sizeof(ready), NULL, 0);
 }
 
-int __wrap_link_ready(struct worker *w, uint32_t lacks)
+void __wrap_link_ready(struct worker *w, uint32_t lacks)
 {
-        if (w->loop[0].window.most == EVIL_POLL_MAX_US * 1000)
-                return lie(w, (enum evil_opening) w->n_vrings);
-        return __real_link_ready(w, lacks);
+        if (w->loop[0].window.most != EVIL_POLL_MAX_US * 1000)
+                __real_link_ready(w, lacks);
+        else if (lie(w, (enum evil_opening) w->n_vrings) < 0)
+                _exit(1);
 }

@@ -71,8 +71,9 @@ static void run(void)
         if (link_receive_device(&w.link, &packet) < 0)
                 _exit(1);
         memcpy(&device, packet.body, sizeof(device));
-        if (worker_set_up(&w, &holder, &device, &packet) < 0 || link_ready(&w, 0) < 0)
+        if (worker_set_up(&w, &holder, &device, &packet) < 0)
                 _exit(1);
+        link_ready(&w, 0);
         loops_unpark(&w);
         loop_run(&w.loop[0]);
 }

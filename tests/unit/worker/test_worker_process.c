@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,6 +124,26 @@ START_TEST(ends_when_the_session_breaks_the_rules)
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
         while (packet_recv(rig.channel, 0, &packet) == 0)
                 ck_assert_uint_eq(packet.header.type, IPC_WORKER_LOG);
+        rig_forget(&rig);
+}
+END_TEST
+
+/* A session that ends with its front-end may leave questions behind: that is no fault of anybody. */
+START_TEST(ends_well_when_nobody_waits_for_its_answer)
+{
+        struct ipc_device device = rig_device(IPC_ENGINE_NULL, DISK);
+        struct rig rig;
+        int status;
+
+        rig_init(&rig, &device, -1);
+        ck_assert_int_eq(kill(rig.worker, SIGSTOP), 0);
+        ck_assert_int_eq(waitpid(rig.worker, &status, WUNTRACED), rig.worker);
+        ck_assert_int_eq(packet_send(rig.channel, IPC_PING, 1, NULL, 0, NULL, 0), 0);
+        close(rig.channel);
+        ck_assert_int_eq(kill(rig.worker, SIGCONT), 0);
+        ck_assert_int_eq(waitpid(rig.worker, &status, 0), rig.worker);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        rig.channel = -1;
         rig_forget(&rig);
 }
 END_TEST
@@ -405,6 +426,7 @@ int main(void)
         tcase_add_test(tcase, auto_takes_sync_where_io_uring_is_refused);
         tcase_add_loop_test(tcase, answers_pings_whatever_its_loops, 0, 3);
         tcase_add_loop_test(tcase, ends_when_the_session_breaks_the_rules, 0, 6);
+        tcase_add_test(tcase, ends_well_when_nobody_waits_for_its_answer);
         tcase_add_loop_test(tcase, a_disabled_vring_leaves_requests_alone, 0, 3);
         tcase_add_loop_test(tcase, stopping_what_never_started_returns_its_base, 0, 3);
         tcase_add_loop_test(tcase, a_reset_forgets_all_but_memory, 0, 3);
