@@ -4,8 +4,8 @@
 #include "run_ctl.h"
 
 #include "control_packets.h"
+#include "lingering.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -135,33 +135,10 @@ START_TEST(statistics_end_where_they_end)
 }
 END_TEST
 
-/* A TCP socket with data that nobody takes: who closes it last waits longer than any test here. */
-static struct fd lingering(struct fd *ret_listener, struct fd *ret_other)
-{
-        const struct linger linger = { .l_onoff = 1, .l_linger = 6 * FE_TIMEOUT_MS / 1000 };
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        struct fd sock = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
-        const int least = 1;
-        socklen_t size = sizeof(address);
-        static char data[1 << 16];
-
-        ret_listener->num = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ck_assert_int_eq(setsockopt(ret_listener->num, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least)), 0);
-        ck_assert_int_eq(bind(ret_listener->num, (struct sockaddr *) &address, size), 0);
-        ck_assert_int_eq(listen(ret_listener->num, 1), 0);
-        ck_assert_int_eq(getsockname(ret_listener->num, (struct sockaddr *) &address, &size), 0);
-        ck_assert_int_eq(connect(sock.num, (struct sockaddr *) &address, size), 0);
-        ret_other->num = accept(ret_listener->num, NULL, NULL);
-        while (send(sock.num, data, sizeof(data), MSG_DONTWAIT) > 0)
-                ;
-        ck_assert_int_eq(setsockopt(sock.num, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-        return sock;
-}
-
 START_TEST(descriptors_are_never_taken)
 {
         RIG(rig);
-        struct fd listener, other, peer = come(&rig), slow = lingering(&listener, &other);
+        struct fd other, peer = come(&rig), slow = lingering_socket(6 * FE_TIMEOUT_MS / 1000, &other);
 
         OK(prog_halt(rig.prog.pid, FE_TIMEOUT_MS)); /* or it could be us who close it last */
         OK(packet_send(peer.num, CONTROL_ASK_BROKER, 1, NULL, 0, &slow.num, 1));
@@ -170,7 +147,6 @@ START_TEST(descriptors_are_never_taken)
         expect_end(&peer);
         expect_broker_well(&rig);
         fd_close(&other);
-        fd_close(&listener);
 }
 END_TEST
 

@@ -43,7 +43,7 @@ static int send_with(struct stuck *s, int to, int fd)
 /* _i: a FUSE file or a socket that lingers; kept by the session, or sent to its worker as well, more than that reads. */
 static struct stuck stick(int i)
 {
-        struct stuck s = { .file = { .file = FD_NONE, .control = FD_NONE }, .peer = FD_NONE };
+        struct stuck s = { .file = { .file = FD_NONE, .server = { .control = FD_NONE } }, .peer = FD_NONE };
         char directory[RIG_PATH_MAX + 8];
         struct fd fd = FD_NONE;
         int given;
@@ -51,7 +51,7 @@ static struct stuck stick(int i)
         attacker_prepare(false);
         s.rig = rig_start((struct rig_options){ .neighbour = true, .engine = "sync" });
         if (i % KINDS) {
-                fd = lingering_socket(&s.peer);
+                fd = lingering_socket(LINGER_S, &s.peer);
         } else { /* its server is forked before there are connections, or it would hold them as well */
                 snprintf(directory, sizeof(directory), "%s/fuse", s.rig.dir);
                 ck_assert_int_eq(mkdir(directory, 0755), 0);
@@ -66,7 +66,7 @@ static struct stuck stick(int i)
         given = attacker_give(&s.a, fd_has(&fd) ? fd.num : s.file.file.num);
         fd_close(&fd); /* the last one is not ours any more: we have to live as well */
         fd_close(&s.file.file);
-        if (fd_has(&s.file.control))
+        if (fd_has(&s.file.server.control))
                 fuse_file_hang(&s.file);
         ck_assert_int_eq(send_with(&s, 0, given), -EPIPE);
         for (unsigned n = 0; i / KINDS && n < SIDEWAYS; n++) {

@@ -168,7 +168,7 @@ START_TEST(socket_that_lingers)
         RIG_WITH(rig, .neighbour = true);
         struct neighbour n = neighbour_move_in(&rig);
         pid_t session = rig_child(&rig, "vhost-session");
-        struct fd peer, s = lingering_socket(&peer);
+        struct fd peer, s = lingering_socket(LINGER_S, &peer);
         struct fe_conn conn = rig_connect(&rig);
 
         session = session_beside(&rig, session);
@@ -192,7 +192,7 @@ START_TEST(socket_that_lingers_in_the_queue)
         RIG_WITH(rig, .neighbour = true);
         struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn first = rig_connect(&rig), held, third;
-        struct fd peer, s = lingering_socket(&peer);
+        struct fd peer, s = lingering_socket(LINGER_S, &peer);
         long long from;
 
         OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &held));

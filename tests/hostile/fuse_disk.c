@@ -4,20 +4,15 @@
  */
 #include "fuse_disk.h"
 
-#include "fuse_server.h"
-
 #include "fe_time.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { OBEYS_MS = 10000 };
@@ -123,7 +118,7 @@ static void __attribute__((noreturn)) run(const char *directory, int control)
         struct fd fuse = FD_NONE;
         int8_t why;
 
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* workers have ids of their own, which a user namespace would not know */
+        /* As root in no user namespace of its own: that would not know the ids that workers have. */
         s.bytes = mmap(NULL, FUSE_SERVER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         why = (int8_t) (s.bytes == MAP_FAILED ? -ENOMEM : fuse_server_mount(directory, geteuid() != 0, &fuse));
         (void) !write(control, &why, 1);
@@ -147,54 +142,41 @@ static void __attribute__((noreturn)) run(const char *directory, int control)
 
 int fuse_disk_open(const char *directory, struct fuse_disk *ret_disk)
 {
-        int pair[2];
         int8_t why = -ECHILD;
+        int r = fuse_server_start(run, directory, &ret_disk->server);
 
-        *ret_disk = (struct fuse_disk){ .control = FD_NONE };
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return -errno;
-        ret_disk->server = fork();
-        if (ret_disk->server == 0) {
-                close(pair[0]);
-                run(directory, pair[1]);
+        if (r == 0) {
+                (void) !read(ret_disk->server.control.num, &why, 1);
+                r = why;
         }
-        close(pair[1]);
-        ret_disk->control.num = pair[0];
-        if (ret_disk->server > 0)
-                (void) !read(pair[0], &why, 1);
-        if (why)
+        if (r < 0)
                 fuse_disk_done(ret_disk);
         else
-                snprintf(ret_disk->path, sizeof(ret_disk->path), "/proc/%d/root%s/f", (int) ret_disk->server,
+                snprintf(ret_disk->path, sizeof(ret_disk->path), "/proc/%d/root%s/f", (int) ret_disk->server.pid,
                          directory);
-        return why;
+        return r;
 }
 
 int fuse_disk_hold(struct fuse_disk *disk)
 {
-        int r = say(disk->control.num, HOLD);
+        int r = say(disk->server.control.num, HOLD);
 
-        return r < 0 ? r : hear(disk->control.num, DONE, OBEYS_MS);
+        return r < 0 ? r : hear(disk->server.control.num, DONE, OBEYS_MS);
 }
 
 int fuse_disk_await_held(struct fuse_disk *disk, int timeout_ms)
 {
-        return hear(disk->control.num, HELD, timeout_ms);
+        return hear(disk->server.control.num, HELD, timeout_ms);
 }
 
 int fuse_disk_release(struct fuse_disk *disk)
 {
-        int r = say(disk->control.num, RELEASE);
+        int r = say(disk->server.control.num, RELEASE);
 
-        return r < 0 ? r : hear(disk->control.num, DONE, OBEYS_MS);
+        return r < 0 ? r : hear(disk->server.control.num, DONE, OBEYS_MS);
 }
 
 void fuse_disk_done(struct fuse_disk *disk)
 {
-        if (disk->server > 0) {
-                kill(disk->server, SIGKILL);
-                waitpid(disk->server, NULL, 0);
-        }
-        disk->server = 0;
-        fd_close(&disk->control);
+        fuse_server_end(&disk->server);
 }

@@ -3,15 +3,12 @@
  */
 #pragma once
 
-#include "fd.h"
-
-#include <sys/types.h>
+#include "fuse_server.h"
 
 enum { FUSE_DISK_PATH_MAX = 100 };
 
 struct fuse_disk {
-        pid_t server;
-        struct fd control;
+        struct fuse_server server;
         char path[FUSE_DISK_PATH_MAX]; /* of the file, for whoever may look into the server: its own user, and root */
 };
 

@@ -3,18 +3,13 @@
  */
 #include "fuse_file.h"
 
-#include "fuse_server.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static void __attribute__((noreturn)) serve(int fuse, int control)
@@ -75,7 +70,6 @@ static void __attribute__((noreturn)) run(const char *directory, int control)
         struct fd fuse;
         uint8_t why;
 
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         why = (uint8_t) -fuse_server_mount(directory, true, &fuse);
         if (why) {
                 (void) !write(control, &why, 1);
@@ -97,19 +91,11 @@ static void __attribute__((noreturn)) run(const char *directory, int control)
 
 int fuse_file_open(const char *directory, struct fuse_file *ret_file)
 {
-        int pair[2], r;
+        int r = fuse_server_start(run, directory, &ret_file->server);
 
-        *ret_file = (struct fuse_file){ .file = FD_NONE, .control = FD_NONE };
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-                return -errno;
-        ret_file->server = fork();
-        if (ret_file->server == 0) {
-                close(pair[0]);
-                run(directory, pair[1]);
-        }
-        close(pair[1]);
-        ret_file->control.num = pair[0];
-        r = ret_file->server < 0 ? -errno : receive_fd(pair[0], &ret_file->file);
+        ret_file->file = FD_NONE;
+        if (r == 0)
+                r = receive_fd(ret_file->server.control.num, &ret_file->file);
         if (r < 0)
                 fuse_file_done(ret_file);
         return r;
@@ -117,16 +103,11 @@ int fuse_file_open(const char *directory, struct fuse_file *ret_file)
 
 void fuse_file_hang(struct fuse_file *file)
 {
-        (void) !write(file->control.num, "", 1);
+        (void) !write(file->server.control.num, "", 1);
 }
 
 void fuse_file_done(struct fuse_file *file)
 {
-        if (file->server > 0) {
-                kill(file->server, SIGKILL);
-                waitpid(file->server, NULL, 0);
-        }
-        file->server = 0;
+        fuse_server_end(&file->server);
         fd_close(&file->file);
-        fd_close(&file->control);
 }

@@ -3,14 +3,11 @@
  */
 #pragma once
 
-#include "fd.h"
-
-#include <sys/types.h>
+#include "fuse_server.h"
 
 struct fuse_file {
-        pid_t server;
-        struct fd file;    /* ours; closing it blocks as well, until fuse_file_done() */
-        struct fd control;
+        struct fuse_server server;
+        struct fd file; /* ours; closing it blocks as well, until fuse_file_done() */
 };
 
 /* -errno: this host has none (-ENOENT, -EPERM). */

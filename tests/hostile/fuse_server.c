@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { ROOT = 1, THE_FILE = 2 };
@@ -121,4 +125,35 @@ int fuse_server_mount(const char *directory, bool own_user, struct fd *ret_fuse)
         if (r == 0)
                 *ret_fuse = fd_take(&fuse);
         return r;
+}
+
+int fuse_server_start(void (*run)(const char *directory, int control), const char *directory,
+                      struct fuse_server *ret_server)
+{
+        int pair[2], r;
+
+        *ret_server = (struct fuse_server){ .control = FD_NONE };
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        ret_server->pid = fork();
+        r = ret_server->pid < 0 ? -errno : 0;
+        if (ret_server->pid == 0) {
+                close(pair[0]);
+                prctl(PR_SET_PDEATHSIG, SIGKILL);
+                run(directory, pair[1]);
+                _exit(0);
+        }
+        close(pair[1]);
+        ret_server->control.num = pair[0];
+        return r;
+}
+
+void fuse_server_end(struct fuse_server *server)
+{
+        if (server->pid > 0) {
+                kill(server->pid, SIGKILL);
+                waitpid(server->pid, NULL, 0);
+        }
+        server->pid = 0;
+        fd_close(&server->control);
 }

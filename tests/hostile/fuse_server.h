@@ -9,8 +9,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { FUSE_SERVER_BYTES = 1 << 26, FUSE_SERVER_REQUEST_BYTES = 1 << 16, FUSE_SERVER_WRITE_MOST = 4096 };
+
+struct fuse_server {
+        pid_t pid;
+        struct fd control; /* stream, to the server */
+};
+
+/* Forks one, which runs `run` with its end of the control socket and dies with its maker. -errno. */
+int fuse_server_start(void (*run)(const char *directory, int control), const char *directory,
+                      struct fuse_server *ret_server);
+
+/* It dies, and all that waits for it fails. */
+void fuse_server_end(struct fuse_server *server);
 
 /*
  * Mounts it, in a mount namespace that the caller has from now on. own_user: in a user namespace as well, as anybody

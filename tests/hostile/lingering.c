@@ -8,9 +8,9 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-struct fd lingering_socket(struct fd *ret_peer)
+struct fd lingering_socket(int seconds, struct fd *ret_peer)
 {
-        struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
+        struct linger linger = { .l_onoff = 1, .l_linger = seconds };
         struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         struct fd s = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
         AUTO_FD l = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
