@@ -82,24 +82,19 @@ struct assignment {
         const char *key, *value;
 };
 
-static bool printable(const char *text)
-{
-        for (; *text; text++)
-                if (iscntrl((unsigned char) *text))
-                        return false;
-        return true;
-}
-
-/* "FILE:LINE: KEY=VALUE: ..." or "OPTION: ..."; what is long or unprintable is cut, so that the reason fits. */
+/* "FILE:LINE: KEY=VALUE: ..." or "OPTION: ..."; what is long is cut, so that the reason fits. */
 static void complain(const struct log *log, const struct assignment *a, const char *why)
 {
         const struct config_place *place = a->place;
+        char key[41], value[61], option[121];
 
+        value_shown(a->key, key, sizeof(key));
+        value_shown(a->value, value, sizeof(value));
+        value_shown(place->text, option, sizeof(option));
         if (place->line)
-                log_error(log, "%s:%u: %.40s=%.60s: %s", place->text, place->line, printable(a->key) ? a->key : "?",
-                          printable(a->value) ? a->value : "?", why);
+                log_error(log, "%s:%u: %s=%s: %s", place->text, place->line, key, value, why);
         else
-                log_error(log, "%.120s: %s", printable(place->text) ? place->text : "?", why);
+                log_error(log, "%s: %s", option, why);
 }
 
 bool config_section_ok(const char *section)
@@ -112,12 +107,15 @@ bool config_section_ok(const char *section)
 
 static int key_of(const char *section, const char *key, struct value_why *why)
 {
+        char shown[41];
+
         for (unsigned i = 0; i < CONFIG_KEYS; i++)
                 if (strcasecmp(config_rows[i].section, section) == 0 && strcasecmp(config_rows[i].key, key) == 0)
                         return (int) i;
-        if (!config_section_ok(section))
-                return value_refuse(why, "there is no section [%.40s]", printable(section) ? section : "?");
-        return value_refuse(why, "there is no such key in [%.40s]", section);
+        if (config_section_ok(section))
+                return value_refuse(why, "there is no such key in [%.40s]", section);
+        value_shown(section, shown, sizeof(shown));
+        return value_refuse(why, "there is no section [%s]", shown);
 }
 
 static int note_place(struct device_config *config, unsigned key, const struct config_place *place)
@@ -145,7 +143,7 @@ static int set_row(struct device_config *config, unsigned key, const struct assi
         }
         if (!a->value[0])
                 return value_refuse(why, "needs a value");
-        if (!printable(a->value))
+        if (value_has_control(a->value))
                 return value_refuse(why, "must not contain control characters");
         r = config_rows[key].set(&setting);
         if (r < 0) {

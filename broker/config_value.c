@@ -27,12 +27,28 @@ int value_refuse(struct value_why *why, const char *format, ...)
         return -EINVAL;
 }
 
+/* Bytes of the control character that the text begins with, ASCII's or, in UTF-8, of ISO 6429's upper half; 0: none. */
+static unsigned control_at(const char *text)
+{
+        const unsigned char *c = (const unsigned char *) text;
+
+        if (iscntrl(c[0]))
+                return 1;
+        return c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0 ? 2 : 0;
+}
+
+bool value_has_control(const char *text)
+{
+        while (*text && control_at(text) == 0)
+                text++;
+        return *text;
+}
+
 void value_shown(const char *text, char *ret_shown, size_t size)
 {
         snprintf(ret_shown, size, "%s", text);
         for (char *c = ret_shown; *c; c++)
-                if (iscntrl((unsigned char) *c))
-                        *c = '?';
+                memset(c, '?', control_at(c));
 }
 
 static int no_memory(struct value_why *why)

@@ -16,7 +16,9 @@ struct value_why {
 /* Formats the reason and returns -EINVAL. */
 int value_refuse(struct value_why *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A path or a name as the log may show it, cut at size - 1 bytes: '?' stands for each control character. */
+bool value_has_control(const char *text);
+
+/* What the operator wrote as the log may show it, cut at size - 1 bytes: '?' stands for bytes of control characters. */
 void value_shown(const char *text, char *ret_shown, size_t size);
 
 /* All others: 0 and the result, or -EINVAL (-ENOMEM for those that allocate) and the reason. */

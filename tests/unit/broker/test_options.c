@@ -246,7 +246,7 @@ static const struct {
         { "b --blk-file=x --set block.path=y",          "--set block.path=y: Path= was already set by --blk-file=x\n"                  },
         { "b --set block.queues=999",                   "--set block.queues=999: must be a number from 1 to 64\n"                      },
         { "b --set blok.queues=9",                      "--set blok.queues=9: there is no section [blok]\n"                            },
-        { "b --set blo\033k.queues=9",                  "?: there is no section [?]\n"                                         },
+        { "b --set blo\033k.queues=9",                  "--set blo?k.queues=9: there is no section [blo?k]\n"                          },
         { "b --set block.queue=9",                      "--set block.queue=9: there is no such key in [block]\n"                       },
         { "b --set queues=9",                           "--set queues=9: must be SECTION.KEY=VALUE\n"                                  },
         { "b --set block.queues",                       "--set block.queues: must be SECTION.KEY=VALUE\n"                              },
