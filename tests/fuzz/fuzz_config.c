@@ -4,10 +4,10 @@
  */
 #include "config.h"
 #include "config_ini.h"
+#include "config_value.h"
 
 #include "virtio.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +29,7 @@ enum { LAYERS_MOST = 4, SEPARATOR = 0xff };
 static void hear(void *context, enum log_level level, const char *text)
 {
         (void) level;
-        MUST(text[0]);
-        for (; *text; text++)
-                MUST(!iscntrl((unsigned char) *text));
+        MUST(text[0] && !value_has_control(text));
         ++*(unsigned *) context;
 }
 

@@ -38,7 +38,7 @@ fuzz() { # TARGET: leaves its verdict in $results/TARGET
         local target=$1 corpus=$build/corpus/$1 dict=() runs
         [ ! -e "$here/$target.dict" ] || dict=("-dict=$here/$target.dict")
         mkdir -p "$corpus" "$here/corpus/$target"
-        if (cd "$corpus" && exec "$build/tests/fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+        if (cd "$corpus" && exec "$build/tests/fuzz/$target" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=2048 \
                 -print_final_stats=1 "${dict[@]}" -artifact_prefix="$corpus/crash-" . "$here/corpus/$target" \
                 >"$build/$target.log" 2>&1); then
                 runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$target.log")
