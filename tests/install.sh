@@ -37,6 +37,8 @@ run() {
                 { tail -n 20 "$log" >&2; fail "failed: $*"; }
 }
 echo "install.sh: installing$missing"
-run apt-get -q update
+patient="-q -o Acquire::Retries=5"
 # shellcheck disable=SC2086
-run apt-get -q install -y --no-install-recommends $missing
+run apt-get $patient update
+# shellcheck disable=SC2086
+run apt-get $patient install -y --no-install-recommends $missing

@@ -86,8 +86,8 @@ END_TEST
 
 START_TEST(it_shows_the_limits_in_force)
 {
-        RIG_WITH(rig, .set = { "limits.memoryregions=77", "limits.memory=3G", "limits.holdms=1234",
-                               "limits.loglinespersecond=3", "limits.replyms=0" });
+        RIG_WITH(rig, .hold_ms = 1234, .set = { "limits.memoryregions=77", "limits.memory=3G",
+                                                "limits.loglinespersecond=3", "limits.replyms=0" });
         struct ctl_said said;
 
         CTL(&rig, &said, "show", "block");
@@ -126,7 +126,7 @@ START_TEST(who_is_down_is_listed)
 
         OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
         ck_assert_int_eq(unlink(rig.other_disk), 0);
-        rig_start_again(&rig);
+        rig_restart(&rig);
         CTL(&rig, &said, "list");
         ctl_expect(&said, 0);
         ctl_expect_text(&said, "b                    -      down");

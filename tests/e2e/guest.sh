@@ -32,12 +32,18 @@ kernel_package() {
         fi
 }
 
+# The lists may be older than what the mirror has.
+download() {
+        local quietly="apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=5"
+        (cd "$1" && { $quietly download "$2" || { $quietly update && $quietly download "$2"; }; })
+}
+
 # Unpacked under a temporary name and moved: an interrupted download leaves nothing that looks complete.
 unpack_kernel() {
         local package=$1 into=$2 tmp
         [ -d "$into" ] && return
         tmp=$(mktemp -d "$cache/tmp.XXXXXX")
-        (cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download "${package%%_*}") >&2 || fail "cannot download ${package%%_*}"
+        download "$tmp" "${package%%_*}" >&2 || fail "cannot download ${package%%_*}"
         dpkg -x "$tmp"/*.deb "$tmp/root"
         depmod -b "$tmp/root" "$(ls "$tmp/root/lib/modules")"
         mv -T "$tmp/root" "$into"

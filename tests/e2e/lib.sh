@@ -6,7 +6,8 @@ set -eu
 e2e_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 VHOST_BROKER=${VHOST_BROKER:-$e2e_dir/../../build/broker/vhost-broker}
 E2E_TIMEOUT=${E2E_TIMEOUT:-300}         # seconds for any one wait; a guest without KVM is slow
-E2E_BUDGET=${E2E_BUDGET:-1000000}       # seconds for all of a script: it must say itself what it waits for
+# Seconds for all of a script: it must say itself what it waits for. As much longer as meson waits for it.
+E2E_BUDGET=$((${E2E_BUDGET:-1000000} * ${CK_TIMEOUT_MULTIPLIER:-1}))
 readonly E2E_SKIP=77
 
 declare -A backend_pid backend_socket guest_pid guest_in guest_out guest_command monitor_in monitor_out
@@ -97,7 +98,7 @@ e2e_cleanup() {
         for id in "${!guest_pid[@]}"; do kill -KILL -- "-${guest_pid[$id]}" 2>/dev/null || true; done
         for id in "${!backend_pid[@]}"; do
                 kill -TERM "${backend_pid[$id]}" 2>/dev/null || true
-                gone "${backend_pid[$id]}" 5 || kill -KILL "${backend_pid[$id]}" 2>/dev/null || true
+                gone "${backend_pid[$id]}" 10 || kill -KILL "${backend_pid[$id]}" 2>/dev/null || true
         done
         wait 2>/dev/null
         [ "$(type -t e2e_undo)" != function ] || e2e_undo       # what the test has changed of the host
@@ -113,7 +114,7 @@ e2e_end() {
                 children=$(descendants "${backend_pid[$id]}")
                 backend_stop "$id"
                 for child in $children; do
-                        gone "$child" 2 || fail "process $child ($(cat "/proc/$child/comm")) outlives back-end $id"
+                        gone "$child" 30 || fail "process $child ($(cat "/proc/$child/comm")) outlives back-end $id"
                 done
         done
         printf %s "$failures"   # once more: of a long output only the end is shown
@@ -182,7 +183,7 @@ worker_of() {
 
 fd_count() { find "/proc/$1/fd" -mindepth 1 -maxdepth 1 | wc -l; }
 has_children() { [ "$(descendants "$1" | wc -l)" = "$2" ]; }
-rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/$1/status"; }
+own_kib() { awk '$1 == "RssAnon:" { print $2 }' "/proc/$1/status"; }
 
 image() { truncate -s "$2" "$tmp/$1.img"; echo "$tmp/$1.img"; }
 
@@ -197,7 +198,7 @@ backend_run() {
         "$@" </dev/null >"$tmp/$id.log" 2>&1 &
         backend_pid[$id]=$!
         backend_socket[$id]=$socket
-        until_true 10 backend_listens_or_died "$id" || give_up "back-end $id does not listen: $*"
+        until_true 60 backend_listens_or_died "$id" || give_up "back-end $id does not listen: $*"
         is_gone "${backend_pid[$id]}" && give_up "back-end $id did not start: $*"
         return 0
 }
@@ -222,7 +223,7 @@ backend_stop() {
         local id=$1 pid=${backend_pid[$1]}
         unset "backend_pid[$id]"
         kill -TERM "$pid" 2>/dev/null || true
-        gone "$pid" 5 || { fail "back-end $id does not end on SIGTERM"; kill -KILL "$pid"; }
+        gone "$pid" 30 || { fail "back-end $id does not end on SIGTERM"; kill -KILL "$pid"; }
         wait "$pid" 2>/dev/null || true
 }
 
@@ -345,7 +346,7 @@ guest_forget() {
 # The guest switches itself off, and its process must end by itself.
 guest_off() {
         guest_ask "$1" 'sync; poweroff -f'
-        gone "${guest_pid[$1]}" 30 || give_up "guest $1 does not switch off"
+        gone "${guest_pid[$1]}" 120 || give_up "guest $1 does not switch off"
         guest_forget "$1"
 }
 

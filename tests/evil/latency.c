@@ -122,6 +122,7 @@ START_TEST(a_neighbour_keeps_its_latency)
                                                                           : attacker_in_session(&rig);
                 int p99;
 
+                OK(prog_await_children(rig.prog.pid, 4, FE_TIMEOUT_MS)); /* who made the attacker has ended */
                 move_children(&rig, neighbour, 1);
                 p99 = measure(&blk);
                 alone = p99 < alone ? p99 : alone;
@@ -132,7 +133,10 @@ START_TEST(a_neighbour_keeps_its_latency)
                 OK(prog_await_children(rig.prog.pid, 2, FE_TIMEOUT_MS));
         }
         fprintf(stderr, "flood %d: p99 %d ns attacked, %d ns not, %u rounds\n", _i, attacked, alone, round);
-        ck_assert_msg(as_before(attacked, alone), "p99 %d ns under attack, %d ns without, in %u rounds", attacked, alone,
+        if (alone == NOTHING)
+                rig_left_out("a neighbour's latency under attack: this host is too busy to measure any");
+        else
+                ck_assert_msg(as_before(attacked, alone), "p99 %d ns under attack, %d ns without, in %u rounds", attacked, alone,
                       round);
         drv_blk_done(&blk);
         OK(fe_device_stop(&device));

@@ -34,10 +34,11 @@ static int send_with(struct stuck *s, int to, int fd)
         struct evil_command command = { .what = EVIL_PACKET, .number = (uint64_t) to,
                                         .argument = { HEADER + 16, 0, 1, (uint64_t) fd } };
         struct evil_answer answer;
+        int r;
 
         memcpy(command.data, &header, sizeof(header));
-        OK(attacker_do(&s->a, command, &answer));
-        return (int) answer.result;
+        r = attacker_do(&s->a, command, &answer);
+        return r < 0 ? r : (int) answer.result; /* its worker's end may soon be its own */
 }
 
 /* _i: a FUSE file or a socket that lingers; kept by the session, or sent to its worker as well, more than that reads. */
@@ -138,7 +139,7 @@ START_TEST(while_the_broker_is_away)
         prog_done(&s.rig.prog);
         drv_blk_done(&s.neighbour.blk);
         fe_device_drop(&s.neighbour.device);
-        rig_start_again(&s.rig);
+        rig_restart(&s.rig);
         s.neighbour = neighbour_move_in(&s.rig);
         attacker_close(&s.a);
         neighbour_look_in(&s.neighbour);

@@ -58,7 +58,7 @@ static void kill_in_a_write(struct stand *s, int i)
                 .disk = s->disk.path,
                 .engine = engines[i].engine,
                 .neighbour = true,
-                .set = {"Block.Cache=none", "Limits.HoldMs=600000"}
+                .set = { "Block.Cache=none" },
         });
         memset(s->old, 0x11, BYTES);
         memset(s->late, 0x22, BYTES);

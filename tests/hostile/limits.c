@@ -154,13 +154,13 @@ END_TEST
 START_TEST(message_in_parts)
 {
         static const struct vu_header header = { VU_SET_FEATURES, VU_VERSION, 8 };
-        RIG(rig);
+        RIG_WITH(rig, .set = { "limits.partialmessagems=2000" });
         struct fe_conn conn = rig_connect(&rig);
         uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1);
 
         OK(fe_send_raw(&conn, &header, sizeof(header), NULL, 0));
         OK(fe_send_raw(&conn, &features, sizeof(features), NULL, 0));
-        goes_on_for(&conn, 1500); /* longer than a message may take */
+        goes_on_for(&conn, 2500); /* longer than a message may take */
 }
 END_TEST
 
@@ -211,7 +211,7 @@ END_TEST
 
 START_TEST(hold)
 {
-        RIG_WITH(rig, .neighbour = true, .set = { "limits.holdms=3000" });
+        RIG_WITH(rig, .neighbour = true, .hold_ms = 3000);
         struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn first = rig_connect(&rig), second;
         long long from = fe_now_ns();

@@ -52,7 +52,7 @@ static void kill_one(struct run *run, enum victim victim)
                 pid_t order[] = { all[first], all[(first + 1) % 3], all[(first + 2) % 3] };
 
                 rig_kill(run->rig, order, 3);
-                rig_start_again(run->rig);
+                rig_restart(run->rig); /* the dead worker's last I/O may still hold the lock of the image */
         } else {
                 rig_kill(run->rig, victim == WORKER ? &worker : &session, 1);
         }

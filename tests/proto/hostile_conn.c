@@ -157,11 +157,11 @@ END_TEST
 /* Asks without ever reading the answers. */
 START_TEST(client_that_never_reads)
 {
-        RIG_WITH(rig, .neighbour = true);
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.replyms=60000" });
         struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn conn = rig_connect(&rig);
 
-        conn.timeout_ms = 200; /* until nobody takes any more: that is the point */
+        conn.timeout_ms = 3000; /* until nobody takes any more: that is the point */
         for (unsigned i = 0; i < 100000; i++)
                 if (fe_send(&conn, VU_GET_FEATURES, NULL, 0))
                         break;

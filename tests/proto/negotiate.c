@@ -207,7 +207,7 @@ START_TEST(a_message_in_single_bytes)
                 {VU_SET_STATUS, VU_VERSION | VU_FLAG_NEED_REPLY, 8},
                 5
         };
-        RIG(rig);
+        RIG_WITH(rig, .set = { "limits.partialmessagems=60000" });
         struct fe_conn conn = rig_connect(&rig);
 
         for (unsigned i = 0; i < sizeof(status); i++)

@@ -100,9 +100,8 @@ START_TEST(broker_killed_over_and_over)
         load_check_disk(&run.load, &rig);
         qsort(run.pause_ms, run.rounds, sizeof(*run.pause_ms), by_size);
         print(c, seed, &run);
-        /* The lower quartile: what else the host does holds up some of them, a timer of ours would hold up all. */
-        ck_assert_msg(run.pause_ms[run.rounds / 4] < PAUSE_MAX_MS, "three of four pauses are longer than %d ms",
-                      PAUSE_MAX_MS);
+        /* The shortest: what else the host does holds up some of them, a timer of ours would hold up all. */
+        ck_assert_msg(run.pause_ms[0] < PAUSE_MAX_MS, "all pauses are longer than %d ms", PAUSE_MAX_MS);
         free(run.pause_ms);
         load_stop(&run.load);
 }

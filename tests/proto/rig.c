@@ -52,6 +52,7 @@ static void write_config(const struct rig *rig, const char *name, const char *so
         if (!strcmp(o->type, "block"))
                 fprintf(f, "[Block]\nPath=%s\nQueues=%u\nEngine=%s\nReadOnly=%s\n", disk, o->queues,
                         o->engine ? o->engine : "auto", o->read_only ? "yes" : "no");
+        fprintf(f, "[Limits]\nHoldMs=%u\n", o->hold_ms);
         for (unsigned i = 0; i < RIG_SETS && o->set[i] && socket == rig->socket; i++) {
                 const char *dot = strchr(o->set[i], '.');
 
@@ -85,6 +86,8 @@ static void stand_alone(const struct rig *rig, struct words *w)
         word(w, "--type=%s", o->type);
         if (!rig->options.held)
                 word(w, "--socket-path=%s", rig->socket);
+        word(w, "--set");
+        word(w, "limits.holdms=%u", o->hold_ms);
         for (unsigned i = 0; i < RIG_SETS && o->set[i]; i++) {
                 word(w, "--set");
                 word(w, "%s", o->set[i]);
@@ -258,6 +261,7 @@ struct rig rig_start(struct rig_options options)
 
         rig.options.type = options.type ? options.type : "block";
         rig.options.queues = options.queues ? options.queues : 4;
+        rig.options.hold_ms = options.hold_ms ? options.hold_ms : 10 * 60 * 1000;
         rig.options.disk_bytes = options.disk_bytes ? options.disk_bytes : RIG_DISK_BYTES;
         make_paths(&rig);
         make_disks(&rig);
@@ -323,12 +327,6 @@ unsigned rig_restart(struct rig *rig)
                 OK(prog_end(&rig->prog, FE_TIMEOUT_MS, &status));
                 prog_done(&rig->prog);
         }
-}
-
-void rig_start_again(struct rig *rig)
-{
-        start_broker(rig);
-        rig->fds = 0;
 }
 
 void rig_await_up(struct rig *rig, unsigned session)

@@ -25,6 +25,7 @@ struct rig_options {
         bool read_only;
         bool held;      /* the rig holds the listening socket, as systemd does, and passes it to each broker */
         bool neighbour; /* a second device behind the same broker */
+        unsigned hold_ms; /* HoldMs= of all devices; 0: longer than a busy host needs for what the tests do meanwhile */
         uint64_t disk_bytes;
         const char *disk; /* a file that is there already; NULL: one of disk_bytes is made */
         const char *set[RIG_SETS]; /* further SECTION.KEY=VALUE, not of the neighbour */
@@ -62,10 +63,10 @@ void rig_kill(struct rig *rig, const pid_t *pids, unsigned n);
 /* Kills the broker alone and waits for its end; its sessions and workers are left to end by themselves. */
 void rig_crash(struct rig *rig);
 
-/* After the broker was among those: a new one, the same in all; how many fds it holds is not checked any more. */
-void rig_start_again(struct rig *rig);
-
-/* The same as often as the start fails, for a while, as systemd does; returns how often that was. */
+/*
+ * After the broker was among those: a new one, the same in all, tried as often as it fails to start, for a while, as
+ * systemd does; returns how often that was. How many fds it holds is not checked any more.
+ */
 unsigned rig_restart(struct rig *rig);
 
 #define RIG_WITH(name, ...)                                                                                            \

@@ -201,7 +201,7 @@ START_TEST(the_watchdog_is_fed)
 
         OK(prog_start(argv, &s.prog));
         for (int i = 0; i < 3; i++)
-                ck_assert(notified(&s.prog, "WATCHDOG=1", 2000));
+                ck_assert(notified(&s.prog, "WATCHDOG=1", i ? FE_TIMEOUT_MS : RIG_START_MS));
         OK(prog_stop(&s.prog, RIG_STOP_MS, &status, &ms));
         stand_drop(&s);
 }

@@ -41,38 +41,49 @@ static struct fe_conn hang(struct faults *faults, const struct rig *rig, const s
         return conn;
 }
 
-/* Connects to the other device some times: ms until the first reply, at most. */
+/* Connects to the other device: ms until the first reply. */
+static double begin_ms(const struct rig *rig)
+{
+        long long from = fe_now_ns();
+        struct fe_conn conn;
+
+        OK(fe_connect(rig->other_socket, FE_TIMEOUT_MS, &conn));
+        rig_quiet(&conn);
+        fe_close(&conn);
+        return (double) (fe_now_ns() - from) / 1e6;
+}
+
 static double longest_ms(const struct rig *rig)
 {
         double longest = 0;
 
         for (unsigned i = 0; i < TIMES; i++) {
-                long long from = fe_now_ns();
-                struct fe_conn conn;
-                double ms;
+                double ms = begin_ms(rig);
 
-                OK(fe_connect(rig->other_socket, FE_TIMEOUT_MS, &conn));
-                rig_quiet(&conn);
-                ms = (double) (fe_now_ns() - from) / 1e6;
                 longest = ms > longest ? ms : longest;
-                fe_close(&conn);
         }
         return longest;
+}
+
+/* It still hangs: neither an answer nor an end. */
+static void expect_silence(struct fe_conn *conn)
+{
+        ck_assert_int_eq(fe_poll(conn->fd.num, POLLIN, fe_deadline(0)), -ETIMEDOUT);
 }
 
 START_TEST(others_begin_meanwhile)
 {
         struct faults *faults = faults_new("setns capset execveat");
         struct rig rig = rig_start((struct rig_options){ .neighbour = true });
-        double alone = longest_ms(&rig), meanwhile;
-        struct fe_conn conn = hang(faults, &rig, &hangs[_i]);
+        double alone = longest_ms(&rig);
         long long from = fe_now_ns();
+        struct fe_conn conn = hang(faults, &rig, &hangs[_i]);
         size_t logged = rig.prog.log_n;
 
-        meanwhile = longest_ms(&rig);
+        begin_ms(&rig);
+        expect_silence(&conn);
         printf("connect to first reply: at most %.1f ms, while another device's child hangs in %s %.1f ms\n", alone,
-               hangs[_i].call, meanwhile);
-        ck_assert_msg(meanwhile < PATIENCE_MS / 2, "%.1f ms, %.1f ms alone", meanwhile, alone);
+               hangs[_i].call, longest_ms(&rig));
         if (_i < (int) ARRAY_SIZE(stages)) { /* not for all: the end of its patience is long in coming */
                 char line[100];
 
@@ -101,7 +112,7 @@ END_TEST
  */
 START_TEST(others_end_meanwhile)
 {
-        struct faults *faults = faults_new("capset");
+        struct faults *faults = faults_new("setns");
         struct rig rig = rig_start((struct rig_options){ .neighbour = true });
         struct neighbour n = neighbour_move_in(&rig);
         struct fe_conn waits, conn, refused;
@@ -111,13 +122,13 @@ START_TEST(others_end_meanwhile)
         OK(fe_connect(rig.other_socket, FE_TIMEOUT_MS, &waits));
         OK(fe_connect(rig.other_socket, FE_TIMEOUT_MS, &refused));
         OK(fe_gone(&refused)); /* so the one before it is there */
-        waits.timeout_ms = PATIENCE_MS / 2;
-        conn = hang(faults, &rig, &hangs[1]);
+        conn = hang(faults, &rig, &hangs[0]); /* before a session of its own is born, which could be killed below */
         neighbour_move_out(&n);
         rig_quiet(&waits);
         session = rig_child(&rig, "vhost-session");
         rig_kill(&rig, &session, 1);
         OK(fe_gone(&waits));
+        expect_silence(&conn);
         fe_close(&waits);
         fe_close(&refused);
         OK(prog_stop(&rig.prog, PATIENCE_MS - 500, &status, &ms));

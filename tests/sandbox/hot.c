@@ -43,7 +43,8 @@ static enum verdict verdict_of(const struct policy_filter *filter, uint32_t arch
         for (unsigned steps = 0; steps < STEPS_MOST; steps++) {
                 const struct sock_filter *op = &filter->code[at++];
 
-                ck_assert_uint_le(at, filter->n);
+                if (at > filter->n) /* no assertion: libcheck makes a note of each */
+                        ck_abort_msg("%s: beyond its end", filter->name);
                 switch (BPF_CLASS(op->code)) {
                 case BPF_LD:
                         if (op->k != offsetof(struct seccomp_data, nr) && op->k != offsetof(struct seccomp_data, arch))
@@ -57,7 +58,8 @@ static enum verdict verdict_of(const struct policy_filter *filter, uint32_t arch
                                 at += jumps(op, a) ? op->jt : op->jf;
                         break;
                 case BPF_RET:
-                        ck_assert(op->k == SECCOMP_RET_ALLOW || op->k == SECCOMP_RET_KILL_PROCESS);
+                        if (op->k != SECCOMP_RET_ALLOW && op->k != SECCOMP_RET_KILL_PROCESS)
+                                ck_abort_msg("%s: verdict %#x", filter->name, op->k);
                         return op->k == SECCOMP_RET_ALLOW ? ALLOWED : KILLED;
                 default:
                         ck_abort_msg("%s: instruction %#x", filter->name, op->code);
@@ -104,11 +106,15 @@ END_TEST
 
 START_TEST(no_other_entry_passes)
 {
-        for (size_t f = 0; f < policy_n_filters; f++)
+        for (size_t f = 0; f < policy_n_filters; f++) {
+                unsigned passing = 0;
+
                 for (uint32_t number = 0; number < NUMBERS; number++) {
-                        ck_assert(verdict_of(&policy_filters[f], AUDIT_ARCH_X86_64, number | X32) == KILLED);
-                        ck_assert(verdict_of(&policy_filters[f], AUDIT_ARCH_I386, number) == KILLED);
+                        passing += verdict_of(&policy_filters[f], AUDIT_ARCH_X86_64, number | X32) != KILLED;
+                        passing += verdict_of(&policy_filters[f], AUDIT_ARCH_I386, number) != KILLED;
                 }
+                ck_assert_msg(passing == 0, "%s: %u", policy_filters[f].name, passing);
+        }
 }
 END_TEST
 

@@ -132,14 +132,14 @@ START_TEST(not_faster_than_twice_a_second)
         long long from;
 
         stand_listen(&s);
+        from = fe_now_ns(); /* before the first, which comes at once */
         stand_start(&s, "device.vm=x");
-        from = fe_now_ns();
         for (int i = 0; i < 4; i++) {
                 struct fe_conn conn = adopt(&s);
 
                 fe_close(&conn);
         }
-        ck_assert_int_ge(fe_now_ns() - from, 1400 * 1000000LL); /* the first came at once */
+        ck_assert_int_ge(fe_now_ns() - from, 1400 * 1000000LL);
         stand_stop(&s);
 }
 END_TEST

@@ -102,6 +102,7 @@ static void read_to(struct rig *rig, uint64_t gpa, uint32_t len)
         rig_offer(&rig->ring[0], 0);
         rig_kick(&rig->ring[0]);
         rig_wait_used(&rig->ring[0], 1);
+        ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0); /* what is noted after that, is */
         ck_assert_uint_eq(*(uint8_t *) rig_at(rig, status), VIRTIO_BLK_S_OK);
 }
 

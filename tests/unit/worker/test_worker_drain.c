@@ -96,6 +96,7 @@ static void up(struct rig *rig, unsigned n)
         rig_kick(&rig->ring[0]);
         while (rig_taken(rig, 0) < n) /* each ping is a round of the loop */
                 ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0);
+        ck_assert_int_eq(rig_ask(rig, IPC_PING, NULL, 0, NULL, 0, NULL), 0); /* that round is over */
 }
 
 static struct stats_page page_of(const struct rig *rig, unsigned loop)

@@ -226,20 +226,21 @@ static void check_aged(unsigned n, unsigned first, unsigned step)
 {
         static struct aged list[UINT16_MAX];
         static bool seen[UINT16_MAX];
+        bool right = true; /* of all: libcheck makes a note of each assertion */
 
         memset(seen, 0, sizeof(seen));
         for (unsigned i = 0; i < n; i++)
                 list[i] = (struct aged){ .age = (uint8_t) (first + i * step), .head = (uint16_t) i };
         aged_sort(list, n);
         for (unsigned i = 0; i < n; i++) {
-                ck_assert_uint_eq(list[i].age, (uint8_t) (first + list[i].head * step));
-                ck_assert(!seen[list[i].head]);
+                right = right && list[i].age == (uint8_t) (first + list[i].head * step) && !seen[list[i].head];
                 seen[list[i].head] = true;
                 if (i && list[i - 1].age == list[i].age)
-                        ck_assert_uint_lt(list[i - 1].head, list[i].head);
+                        right = right && list[i - 1].head < list[i].head;
                 else if (i)
-                        ck_assert_uint_lt(list[i - 1].age, list[i].age);
+                        right = right && list[i - 1].age < list[i].age;
         }
+        ck_assert_msg(right, "%u, from %u, by %u", n, first, step);
 }
 
 START_TEST(the_eldest_comes_first)
