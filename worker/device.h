@@ -58,7 +58,7 @@ struct device {
         void (*set_features)(void *device, uint64_t acked);
         int (*set_config)(void *device, uint32_t offset, const uint8_t *bytes, uint32_t n, uint8_t *config);
         int (*resize)(void *device, uint64_t capacity, uint8_t *config); /* bytes */
-        void (*reset)(void *device, uint8_t *config);
+        void (*reset)(void *device);
 };
 
 /* The row of a virtio device id, or NULL. */

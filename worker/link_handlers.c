@@ -374,7 +374,7 @@ static uint64_t finish_reset(struct worker *w)
         w->dirty.data = false;
         claims_features(w);
         if (w->device->reset)
-                w->device->reset(w->device_state, w->face.config);
+                w->device->reset(w->device_state);
         return 0;
 }
 

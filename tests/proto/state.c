@@ -105,6 +105,22 @@ START_TEST(moves_to_another_back_end)
 }
 END_TEST
 
+/* A guest that restarts finds what its front-end remembers, and that is in force. */
+START_TEST(a_reset_keeps_the_writeback_byte)
+{
+        uint8_t state[ROOM], off = 0;
+        RIG_WITH(rig, .engine = "sync");
+        struct fe_conn conn = rig_connect(&rig);
+
+        OK(fe_set_config(&conn, WRITEBACK, &off, 1, 0));
+        OK(fe_reset_device(&conn));
+        ck_assert_uint_eq(writeback(&conn), 0);
+        ck_assert_uint_gt(save(&conn, false, state), 16 + WRITEBACK);
+        ck_assert_uint_eq(state[16 + WRITEBACK], 0);
+        fe_close(&conn);
+}
+END_TEST
+
 /* Not one byte of a wrong state is taken over. */
 START_TEST(refuses_another_state)
 {
@@ -189,6 +205,7 @@ int main(void)
         signal(SIGPIPE, SIG_IGN); /* a load may be over before all is written */
         tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, moves_to_another_back_end, 0, 2);
+        tcase_add_test(tcase, a_reset_keeps_the_writeback_byte);
         tcase_add_test(tcase, refuses_another_state);
         tcase_add_test(tcase, refuses_what_is_no_transfer);
         tcase_add_test(tcase, a_transfer_that_does_not_end);

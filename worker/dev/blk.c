@@ -216,11 +216,9 @@ static int blk_resize(void *device, uint64_t capacity, uint8_t *config)
         return 0;
 }
 
-static void blk_reset(void *device, uint8_t *config)
+/* The writeback byte stays: front-ends answer the next driver from what they have read and written before. */
+static void blk_reset(void *device)
 {
-        const uint8_t on = 1;
-
-        blk_set_config(device, offsetof(struct virtio_blk_config, writeback), &on, 1, config);
         blk_set_features(device, 0);
 }
 

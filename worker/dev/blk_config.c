@@ -9,7 +9,15 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { SEG_MAX = 126 /* data segments: what a ring of 128, the common default, can hold beside header and status */ };
+enum { SEG_MAX = 126 }; /* what a ring of 128, the common default, can hold beside header and status */
+
+/* A request must fit into the largest ring that the operator allows, whether the driver has indirect tables or not. */
+static uint32_t seg_max(uint32_t queue_size)
+{
+        if (queue_size >= SEG_MAX + 2)
+                return SEG_MAX;
+        return queue_size > 3 ? queue_size - 2 : 1;
+}
 
 uint64_t blk_features(const struct ipc_device *device)
 {
@@ -46,7 +54,7 @@ uint32_t blk_config_fill(const struct ipc_device *device, uint8_t bytes[VU_CONFI
         const struct ipc_block *block = &device->block;
         struct virtio_blk_config config = {
                 .capacity = htole64(block->capacity / VIRTIO_BLK_SECTOR),
-                .seg_max = htole32(SEG_MAX),
+                .seg_max = htole32(seg_max(device->queue_size)),
                 .blk_size = htole32(block->block_size),
                 .physical_block_exp = (uint8_t) __builtin_ctz(block->physical_size / block->block_size),
                 .min_io_size = htole16((uint16_t) (block->physical_size / block->block_size)),

@@ -23,6 +23,7 @@ static uint8_t judge_data(const struct blk_limits *limits, uint64_t sector, uint
         return VIRTIO_BLK_S_OK;
 }
 
+/* Drivers ask for zeroes that take no room whatever write_zeroes_may_unmap says; it is a wish (virtio 1.3, 5.2.6). */
 static uint8_t judge_range(const struct blk_limits *limits, uint32_t type, const struct virtio_blk_range *segment,
                            struct blk_range *ret_range)
 {
@@ -35,7 +36,8 @@ static uint8_t judge_range(const struct blk_limits *limits, uint32_t type, const
         if (sectors > BLK_RANGE_SECTORS_MAX || !inside(limits, sector, bytes) || !in_blocks(limits, sector, bytes))
                 return VIRTIO_BLK_S_IOERR;
         *ret_range = (struct blk_range){ sector * VIRTIO_BLK_SECTOR, bytes,
-                                         type == VIRTIO_BLK_T_DISCARD || flags & VIRTIO_BLK_ZEROES_F_UNMAP };
+                                         type == VIRTIO_BLK_T_DISCARD ||
+                                                 (flags & VIRTIO_BLK_ZEROES_F_UNMAP && limits->discard) };
         return VIRTIO_BLK_S_OK;
 }
 

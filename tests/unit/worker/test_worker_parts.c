@@ -89,19 +89,22 @@ START_TEST(the_window_grows_while_it_pays)
 END_TEST
 
 static const struct blk_limits limits = { .capacity = 1 << 20, .block_size = 4096, .discard = true,
-                                          .write_zeroes = true };
+                                          .write_zeroes = true },
+                               thick = { .capacity = 1 << 20, .block_size = 4096, .write_zeroes = true };
 
 /* Judges a request of a header, `n` bytes behind it, and `writable` bytes for the device. */
-static uint8_t judge(uint32_t type, uint64_t sector, const void *more, size_t n, size_t writable,
-                     struct blk_order *order)
+static uint8_t judge_by(const struct blk_limits *by, uint32_t type, uint64_t sector, const void *more, size_t n,
+                        size_t writable, struct blk_order *order)
 {
         static uint8_t room[1 << 16];
         struct virtio_blk_header header = { .type = htole32(type), .sector = htole64(sector) };
         struct iovec out[] = { { &header, sizeof(header) }, { (void *) more, n } }, in[] = { { room, writable } };
         struct chain chain = { .out = { out, n ? 2 : 1, sizeof(header) + n }, .in = { in, 1, writable } };
 
-        return blk_judge(&limits, &chain, order);
+        return blk_judge(by, &chain, order);
 }
+
+#define judge(...) judge_by(&limits, __VA_ARGS__)
 
 START_TEST(requests_are_judged)
 {
@@ -138,6 +141,8 @@ START_TEST(ranges_are_judged)
         ck_assert_uint_eq(judge(VIRTIO_BLK_T_WRITE_ZEROES, 0, &beyond, 16, 0, &order), VIRTIO_BLK_S_IOERR);
         ck_assert_uint_eq(judge(VIRTIO_BLK_T_WRITE_ZEROES, 0, &unmap, 16, 0, &order), VIRTIO_BLK_S_OK);
         ck_assert(order.range[0].unmap);
+        ck_assert_uint_eq(judge_by(&thick, VIRTIO_BLK_T_WRITE_ZEROES, 0, &unmap, 16, 0, &order), VIRTIO_BLK_S_OK);
+        ck_assert(!order.range[0].unmap); /* Discard=no: the zeroes are written */
         ck_assert_uint_eq(judge(VIRTIO_BLK_T_DISCARD, 0, &unmap, 16, 0, &order), VIRTIO_BLK_S_UNSUPP);
 }
 END_TEST
@@ -162,7 +167,7 @@ END_TEST
 
 START_TEST(the_config_space_is_laid_out)
 {
-        struct ipc_device device = { .queues = 4, .block = { .capacity = 1 << 20, .block_size = 512, .discard = 1,
+        struct ipc_device device = { .queues = 4, .queue_size = 1024, .block = { .capacity = 1 << 20, .block_size = 512, .discard = 1,
                                                              .physical_size = 4096, .optimal_io = 65536 } };
         struct virtio_blk_config config;
         uint8_t bytes[VU_CONFIG_MAX], zero = 0, two = 2;
@@ -176,6 +181,10 @@ START_TEST(the_config_space_is_laid_out)
         ck_assert_uint_eq(le32toh(config.opt_io_size), 128);
         ck_assert_uint_eq(le16toh(config.num_queues), 4);
         ck_assert_uint_eq(le32toh(config.max_discard_seg), BLK_RANGES_MAX);
+        device.queue_size = 64;
+        blk_config_fill(&device, bytes);
+        memcpy(&config, bytes, sizeof(config));
+        ck_assert_uint_eq(le32toh(config.seg_max), 62);
         ck_assert_int_eq(blk_config_write(bytes, 32, &zero, 1, &writeback), 0);
         ck_assert(!writeback);
         ck_assert_int_eq(blk_config_write(bytes, 32, &two, 1, &writeback), -EINVAL);
