@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ static const char *const usual_places[] = {
 
 static int connect_to(const char *path, struct fd *ret_socket)
 {
+        const struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 }; /* where its queue is full */
         AUTO_FD sock = { socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0) };
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -35,8 +37,10 @@ static int connect_to(const char *path, struct fd *ret_socket)
         if (strlen(path) >= sizeof(address.sun_path))
                 return -ENAMETOOLONG;
         memcpy(address.sun_path, path, strlen(path) + 1);
-        if (connect(sock.num, (const struct sockaddr *) &address, sizeof(address)) < 0)
+        if (setsockopt(sock.num, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
                 return -errno;
+        if (connect(sock.num, (const struct sockaddr *) &address, sizeof(address)) < 0)
+                return errno == EAGAIN ? -ETIMEDOUT : -errno;
         *ret_socket = fd_take(&sock);
         return 0;
 }
@@ -177,9 +181,17 @@ static int ask_all(struct brokers *brokers, struct broker *broker)
         return r;
 }
 
+static void forget(struct brokers *brokers, struct broker *broker, size_t n_devices)
+{
+        brokers->n_devices = n_devices;
+        fd_close(&broker->socket);
+        free(broker->path);
+}
+
 static int open_one(struct brokers *brokers, const char *path)
 {
         struct broker *broker = &brokers->broker[brokers->n];
+        size_t n_devices = brokers->n_devices;
         int r;
 
         *broker = (struct broker){ .socket = FD_NONE, .path = strdup(path) };
@@ -188,13 +200,26 @@ static int open_one(struct brokers *brokers, const char *path)
         r = connect_to(path, &broker->socket);
         if (r == 0)
                 r = ask_all(brokers, broker);
-        if (r == 0) {
+        if (r < 0)
+                forget(brokers, broker, n_devices);
+        else
                 brokers->n++;
-                return 0;
-        }
-        fd_close(&broker->socket);
-        free(broker->path);
         return r;
+}
+
+/* One that does not answer hides no other. */
+static int open_or_note(struct brokers *brokers, const char *path)
+{
+        int r = open_one(brokers, path);
+        char *copy;
+
+        if (r == 0 || r == -ENOMEM)
+                return r;
+        copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+        brokers->mute[brokers->n_mute++] = (struct mute_broker){ copy, r };
+        return 0;
 }
 
 static void usual(glob_t *found)
@@ -203,42 +228,40 @@ static void usual(glob_t *found)
                 glob(usual_places[i], GLOB_NOSORT | (i ? GLOB_APPEND : 0), NULL, found);
 }
 
-/* A socket that a broker left behind is no failure where others answer. */
-static int open_usual(struct brokers *brokers, const glob_t *found, char *ret_where, size_t size)
+/* A socket that a broker left behind is nobody's. */
+static int open_usual(struct brokers *brokers, const glob_t *found)
 {
-        int worst = 0;
+        int r = 0;
 
-        for (size_t i = 0; i < found->gl_pathc && brokers->n < BROKERS_MOST; i++) {
-                int r = open_one(brokers, found->gl_pathv[i]);
+        for (size_t i = 0; r == 0 && i < found->gl_pathc && i < BROKERS_MOST; i++) {
+                const struct mute_broker *last = &brokers->mute[brokers->n_mute];
 
-                if (r < 0 && r != -ECONNREFUSED && r != -ENOENT) {
-                        worst = r;
-                        strncat(ret_where, found->gl_pathv[i], size - 1);
-                        break;
-                }
+                r = open_or_note(brokers, found->gl_pathv[i]);
+                if (r == 0 && last < &brokers->mute[brokers->n_mute] &&
+                    (last->error == -ECONNREFUSED || last->error == -ENOENT))
+                        free(brokers->mute[--brokers->n_mute].path);
         }
-        return worst < 0 ? worst : brokers->n ? 0 : -ENOENT;
+        return r == 0 && brokers->n + brokers->n_mute == 0 ? -ENOENT : r;
 }
 
-int brokers_open(const char *path, struct brokers *ret_brokers, char *ret_where, size_t size)
+int brokers_open(const char *path, struct brokers *ret_brokers)
 {
         glob_t found = { 0 };
+        size_t n = 1;
         int r;
 
         *ret_brokers = (struct brokers){ 0 };
-        ret_where[0] = '\0';
-        if (!path)
+        if (!path) {
                 usual(&found);
+                n = found.gl_pathc + 1;
+        }
         /* Devices point to their brokers, so the array must not move. */
-        ret_brokers->broker = calloc(path ? 1 : found.gl_pathc + 1, sizeof(*ret_brokers->broker));
-        if (!ret_brokers->broker)
+        ret_brokers->broker = calloc(n, sizeof(*ret_brokers->broker));
+        ret_brokers->mute = calloc(n, sizeof(*ret_brokers->mute));
+        if (!ret_brokers->broker || !ret_brokers->mute)
                 r = -ENOMEM;
-        else if (path)
-                r = open_one(ret_brokers, path);
         else
-                r = open_usual(ret_brokers, &found, ret_where, size);
-        if (path && r < 0)
-                strncat(ret_where, path, size - 1);
+                r = path ? open_or_note(ret_brokers, path) : open_usual(ret_brokers, &found);
         if (!path)
                 globfree(&found);
         return r;
@@ -250,7 +273,10 @@ void brokers_done(struct brokers *brokers)
                 fd_close(&brokers->broker[i].socket);
                 free(brokers->broker[i].path);
         }
+        for (unsigned i = 0; i < brokers->n_mute; i++)
+                free(brokers->mute[i].path);
         free(brokers->broker);
+        free(brokers->mute);
         free(brokers->device);
         *brokers = (struct brokers){ 0 };
 }

@@ -18,26 +18,35 @@ struct broker {
         struct control_broker said;
 };
 
+/* A socket whose broker does not answer as it should. */
+struct mute_broker {
+        char *path;
+        int error;
+};
+
 /* A device that a broker named. */
 struct known_device {
         struct broker *broker;
         struct control_device said;
+        bool elusive; /* inspect: its processes are others each time */
 };
 
 struct brokers {
         struct broker *broker;
         unsigned n;
+        struct mute_broker *mute;
+        unsigned n_mute;
         struct known_device *device;
         size_t n_devices;
         uint32_t sequence;
 };
 
 /*
- * Connects to the broker at a path, or (NULL) to all at the usual places, and asks each for its devices. -ENOENT: there
- * is none; -EACCES: there is one, and it does not let us; -ECONNREFUSED, -ETIMEDOUT, -EPROTO... Not logged; ret_where:
- * the path that failed, or an empty string. Release with brokers_done, also after a failure.
+ * Connects to the broker at a path, or (NULL) to all at the usual places, and asks each for its devices. Who does not
+ * answer is among the mute ones, with -EACCES (it does not let us), -ECONNREFUSED, -ETIMEDOUT, -EPROTO...; -ENOENT: at
+ * the usual places there is nobody; -ENOMEM. Not logged. Release with brokers_done, also after a failure.
  */
-int brokers_open(const char *path, struct brokers *ret_brokers, char *ret_where, size_t size);
+int brokers_open(const char *path, struct brokers *ret_brokers);
 void brokers_done(struct brokers *brokers);
 
 /* Asks about the device again. -errno. */

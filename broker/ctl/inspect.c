@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const char *const child_names[CONTROL_CHILDREN] = { "session", "worker" };
@@ -66,8 +67,11 @@ static int add_children(struct inspection *in, struct known_device *device)
                 struct subject *s = &in->subject[in->n];
 
                 *s = (struct subject){ .broker = device->broker, .device = device, .child = i, .policy = policies[i] };
-                if (device->said.pid[i] > 0 && process_open(device->said.pid[i], &s->process) == 0)
+                r = device->said.pid[i] > 0 ? process_open(device->said.pid[i], &s->process) : -ESRCH;
+                if (r == 0)
                         in->n++;
+                else if (r != -ESRCH)
+                        return r;
         }
         r = brokers_refresh(in->brokers, &again);
         if (r == 0 && again.said.session == device->said.session &&
@@ -89,14 +93,28 @@ static int add_device(struct inspection *in, struct known_device *device)
 
         for (unsigned i = 0; i < 5 && r == -EAGAIN; i++)
                 r = add_children(in, device);
-        return r == -EAGAIN ? 0 : r;
+        device->elusive = r == -EAGAIN;
+        return device->elusive ? 0 : r;
+}
+
+/* Two for each device in use, all at once: so that one can be compared with all others. */
+static int raise_descriptors(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return -errno;
+        limit.rlim_cur = limit.rlim_max;
+        return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
 }
 
 static int gather(struct inspection *in)
 {
         struct brokers *brokers = in->brokers;
-        int r = process_open(getpid(), &in->own);
+        int r = raise_descriptors();
 
+        if (r == 0)
+                r = process_open(getpid(), &in->own);
         in->subject =
                 calloc(brokers->n + CONTROL_CHILDREN * brokers->n_devices + CONTROL_CHILDREN, sizeof(*in->subject));
         if (!in->subject)
@@ -153,12 +171,27 @@ static bool is_wanted(const struct ctl *ctl, const struct inspection *in, const 
         return false;
 }
 
+static bool is_asked_for(const struct ctl *ctl, const struct known_device *device)
+{
+        return !ctl->device || strcmp(device->said.name, ctl->device) == 0;
+}
+
 static bool is_used(const struct ctl *ctl, const struct inspection *in)
 {
         for (size_t i = 0; i < in->n; i++)
                 if (in->subject[i].device && is_wanted(ctl, in, &in->subject[i]))
                         return true;
+        for (size_t i = 0; i < in->brokers->n_devices; i++)
+                if (in->brokers->device[i].elusive && is_asked_for(ctl, &in->brokers->device[i]))
+                        return true;
         return false;
+}
+
+static void judge_elusive(struct inspection *in, const struct known_device *device)
+{
+        report_process(&in->report, device->said.name, child_names[CONTROL_SESSION], device->said.pid[CONTROL_SESSION]);
+        report_line(&in->report, REPORT_SHORT, "alive", "its processes are others each time: not looked at");
+        report_process_end(&in->report);
 }
 
 static enum ctl_exit judge_all(const struct ctl *ctl, struct inspection *in)
@@ -172,6 +205,9 @@ static enum ctl_exit judge_all(const struct ctl *ctl, struct inspection *in)
         for (size_t i = 0; i < in->n; i++)
                 if (is_wanted(ctl, in, &in->subject[i]))
                         judge(in, &in->subject[i]);
+        for (size_t i = 0; i < in->brokers->n_devices; i++)
+                if (in->brokers->device[i].elusive && is_asked_for(ctl, &in->brokers->device[i]))
+                        judge_elusive(in, &in->brokers->device[i]);
         report_end(&in->report);
         return in->report.shortfalls ? CTL_SHORTFALL : CTL_OK;
 }

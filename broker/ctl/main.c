@@ -114,14 +114,21 @@ static int take_command(int argc, char **argv, struct ctl *ctl, unsigned *ret_co
         return mistake("there is no such command", argv[optind]);
 }
 
-static enum ctl_exit no_broker(int error, const char *where)
+static enum ctl_exit no_broker(int error)
 {
-        if (error == -ENOENT && !where[0]) {
+        if (error == -ENOENT)
                 fprintf(stderr, "vhostctl: no broker with a control socket runs below /run/vhost-broker "
                                 "(--control-socket=PATH names another place)\n");
-                return CTL_NO_BROKER;
-        }
-        fprintf(stderr, "vhostctl: %s: %s%s\n", where,
+        else
+                fprintf(stderr, "vhostctl: %s\n", log_errno(error));
+        return error == -ENOENT ? CTL_NO_BROKER : CTL_FAILED;
+}
+
+static enum ctl_exit mute_broker(const struct mute_broker *mute)
+{
+        int error = mute->error;
+
+        fprintf(stderr, "vhostctl: %s: %s%s\n", mute->path,
                 error == -ENOENT || error == -ECONNREFUSED ? "no broker is there: "
                 : error == -EACCES || error == -EPERM      ? "the broker does not let you ask: "
                 : error == -EPROTONOSUPPORT                ? "a broker of another release: "
@@ -132,6 +139,16 @@ static enum ctl_exit no_broker(int error, const char *where)
                                                           : CTL_FAILED;
 }
 
+/* Of those that do not answer: the last one's. */
+static enum ctl_exit mute_brokers(const struct brokers *brokers)
+{
+        enum ctl_exit status = CTL_OK;
+
+        for (unsigned i = 0; i < brokers->n_mute; i++)
+                status = mute_broker(&brokers->mute[i]);
+        return status;
+}
+
 static bool is_known(const struct brokers *brokers, const char *name)
 {
         for (size_t i = 0; i < brokers->n_devices; i++)
@@ -140,11 +157,26 @@ static bool is_known(const struct brokers *brokers, const char *name)
         return false;
 }
 
+/* What one broker has to say of a device is all of it; what is said of all devices lacks those of the mute ones. */
+static enum ctl_exit run(const struct ctl *ctl, unsigned command, struct brokers *brokers)
+{
+        bool known = ctl->device && is_known(brokers, ctl->device);
+        enum ctl_exit mute = known ? CTL_OK : mute_brokers(brokers), status;
+
+        if (brokers->n == 0)
+                return mute;
+        if (ctl->device && !known) {
+                fprintf(stderr, "vhostctl: %s: no broker has a device of that name\n", ctl->device);
+                return CTL_NO_DEVICE;
+        }
+        status = commands[command].run(ctl, brokers);
+        return status ? status : mute;
+}
+
 int main(int argc, char **argv)
 {
         struct ctl ctl = { 0 };
         struct brokers brokers;
-        char where[128];
         unsigned command = 0;
         enum ctl_exit status;
         int r = take_options(argc, argv, &ctl);
@@ -153,15 +185,8 @@ int main(int argc, char **argv)
                 r = take_command(argc, argv, &ctl, &command);
         if (r)
                 return r < 0 ? CTL_USAGE : CTL_OK;
-        r = brokers_open(ctl.control_socket, &brokers, where, sizeof(where));
-        if (r < 0) {
-                status = no_broker(r, where);
-        } else if (ctl.device && !is_known(&brokers, ctl.device)) {
-                fprintf(stderr, "vhostctl: %s: no broker has a device of that name\n", ctl.device);
-                status = CTL_NO_DEVICE;
-        } else {
-                status = commands[command].run(&ctl, &brokers);
-        }
+        r = brokers_open(ctl.control_socket, &brokers);
+        status = r < 0 ? no_broker(r) : run(&ctl, command, &brokers);
         brokers_done(&brokers);
         if (fflush(stdout) != 0 && status == CTL_OK)
                 status = CTL_FAILED;

@@ -6,10 +6,14 @@
 #include "array.h"
 
 #include <grp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -134,6 +138,42 @@ START_TEST(who_is_down_is_listed)
         ctl_expect(&said, 0);
         CTL(&rig, &said, "inspect");
         ctl_expect(&said, geteuid() == 0 ? 0 : 5); /* only a broker is there: nothing of it depends on the build */
+}
+END_TEST
+
+/* For this process and those that it starts from now on: the broker, and one whose socket is of another kind. */
+static struct fd take_usual_places(const struct rig *rig)
+{
+        const struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "/run/vhost-broker/other.control" };
+        struct fd other = { socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+
+        ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+        ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+        ck_assert_int_eq(mount("none", "/run", "tmpfs", 0, NULL), 0);
+        ck_assert_int_eq(mkdir("/run/vhost-broker", 0755), 0);
+        ck_assert_int_eq(symlink(rig->control, "/run/vhost-broker/control.sock"), 0);
+        ck_assert_int_eq(bind(other.num, (const struct sockaddr *) &at, sizeof(at)), 0);
+        ck_assert_int_eq(listen(other.num, 1), 0);
+        return other;
+}
+
+START_TEST(a_broker_that_is_mute_hides_no_other)
+{
+        RIG(rig);
+        struct fd other = take_usual_places(&rig);
+        struct ctl_said said;
+
+        ctl_run(NULL, &said, (const char *const[]){ "list", NULL });
+        ctl_expect(&said, 7);
+        ctl_expect_text(&said, "\nblock  ");
+        ck_assert_str_eq(said.err, "vhostctl: /run/vhost-broker/other.control: EPROTOTYPE\n");
+        ctl_run(NULL, &said, (const char *const[]){ "show", "block", NULL });
+        ctl_expect(&said, 0);
+        ck_assert_str_eq(said.err, "");
+        fd_close(&other);
+        ctl_run(NULL, &said, (const char *const[]){ "list", NULL });
+        ctl_expect(&said, 0); /* a socket that was left behind is nobody's */
+        ck_assert_str_eq(said.err, "");
 }
 END_TEST
 
@@ -286,8 +326,10 @@ int main(void)
         tcase_add_test(all, who_is_down_is_listed);
         tcase_add_test(all, mistakes_have_their_statuses);
         tcase_add_test(all, systemd_may_pass_the_socket);
-        if (geteuid() == 0)
+        if (geteuid() == 0) {
+                tcase_add_test(all, a_broker_that_is_mute_hides_no_other);
                 tcase_add_test(all, only_root_and_the_group_may_ask);
+        }
         suite_add_tcase(suite, all);
         if (geteuid() == 0 && !getenv("SANITIZED")) {
                 tcase_add_loop_test(inspect, inspect_finds_all_in_force, 0, ARRAY_SIZE(engines));

@@ -53,16 +53,20 @@ void ctl_run_as(uid_t uid, gid_t gid, const char *control, struct ctl_said *ret_
 {
         const char *program = getenv("VHOSTCTL");
         char option[RIG_PATH_MAX + 32];
-        char *argv[8] = { (char *) program, option };
+        char *argv[8] = { (char *) program };
+        unsigned n = 1;
         struct fd out[2], err[2];
         int pair[2], status;
         pid_t pid;
 
         ck_assert(program != NULL);
-        snprintf(option, sizeof(option), "--control-socket=%s", control);
-        for (unsigned i = 0; words[i]; i++) {
-                ck_assert_uint_lt(i + 3, ARRAY_SIZE(argv));
-                argv[i + 2] = (char *) words[i];
+        if (control) {
+                snprintf(option, sizeof(option), "--control-socket=%s", control);
+                argv[n++] = option;
+        }
+        for (; *words; words++) {
+                ck_assert_uint_lt(n + 1, ARRAY_SIZE(argv));
+                argv[n++] = (char *) *words;
         }
         ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
         out[0].num = pair[0];

@@ -12,7 +12,7 @@ struct ctl_said {
         char out[CTL_SAID_MAX], err[4096];
 };
 
-/* Runs vhostctl (environment VHOSTCTL) with --control-socket and up to four words. */
+/* Runs vhostctl (environment VHOSTCTL) with --control-socket, unless that is NULL, and up to four words. */
 void ctl_run(const char *control, struct ctl_said *ret_said, const char *const *words);
 
 #define CTL(rig, said, ...) ctl_run((rig)->control, said, (const char *const[]){ __VA_ARGS__, NULL })
