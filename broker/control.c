@@ -254,5 +254,5 @@ void control_done(struct control *control)
                 c->source = sd_event_source_disable_unref(c->source);
                 c->timer = sd_event_source_disable_unref(c->timer);
         }
-        listener_done(&control->listener);
+        listener_leave(&control->listener);
 }

@@ -44,5 +44,5 @@ int control_open(struct control *control, const struct options *options, struct 
 /* Begins to answer. The struct must stay where it is. -errno. */
 int control_start(struct control *control, struct host *host);
 
-/* Hangs up on everybody and removes the socket if that is ours. */
+/* At the end of the process, which hangs up on everybody: removes the socket if that is ours. */
 void control_done(struct control *control);

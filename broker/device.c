@@ -134,6 +134,8 @@ static void admit(struct device *device, struct fd connection)
                 log_refusal(device, "connection refused: uid %u gid %u may not: %s", (unsigned) peer.uid,
                             (unsigned) peer.gid, log_errno(r));
                 host_close_stranger(device->host, connection);
+                if (device->listener.connected) /* --fd: there will be no other */
+                        sd_event_exit(device->host->event, r);
         } else if (device->serving.state == SERVING_FREE) {
                 serve(device, connection);
         } else {
@@ -167,6 +169,7 @@ static int on_connect(sd_event_source *source, int fd, uint32_t events, void *co
                         admit(device, connection);
                         continue;
                 }
+                device->accepts.tokens += 1; /* nobody was there */
                 if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
                         log_refusal(device, "accept: %s", log_errno(errno));
                         pause_source(&device->accept_pause, &device->listen_source, PAUSE_US);
@@ -233,7 +236,7 @@ void device_done(struct device *device)
 {
         device->listen_source = sd_event_source_disable_unref(device->listen_source);
         outward_stop(&device->outward);
-        listener_done(&device->listener);
+        listener_leave(&device->listener);
         resource_done(&device->resource);
         fd_close(&device->statistics);
         fd_close(&device->net);

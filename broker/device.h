@@ -37,5 +37,5 @@ void device_look(struct device *device);
 /* Takes no more connections and asks the one there is to end. */
 void device_stop(struct device *device);
 
-/* Releases everything. */
+/* At the end of the process: releases everything but the listening socket (listener_leave). */
 void device_done(struct device *device);

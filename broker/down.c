@@ -42,5 +42,5 @@ int down_start(struct down *down, struct host *host)
 void down_done(struct down *down)
 {
         down->source = sd_event_source_disable_unref(down->source);
-        listener_done(&down->listener);
+        listener_leave(&down->listener);
 }

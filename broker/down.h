@@ -21,5 +21,5 @@ struct down {
 /* Starts to refuse. The device must stay where it is. -errno. */
 int down_start(struct down *down, struct host *host);
 
-/* Releases everything. */
+/* At the end of the process: releases everything but the listening socket (listener_leave). */
 void down_done(struct down *down);

@@ -190,11 +190,17 @@ int listen_connect_out(const char *path, struct fd *ret_connection)
         return r;
 }
 
-void listener_done(struct listener *listener)
+void listener_leave(struct listener *listener)
 {
-        fd_close(&listener->socket);
         if (listener->unlink)
                 unlink(listener->unlink); /* refused if it was made by root: the next start replaces it */
         free(listener->unlink);
+        listener->unlink = NULL;
+}
+
+void listener_done(struct listener *listener)
+{
+        listener_leave(listener);
+        fd_close(&listener->socket);
         *listener = (struct listener){ .socket = FD_NONE };
 }

@@ -53,3 +53,9 @@ int listen_connect_out(const char *path, struct fd *ret_connection);
 
 /* Closes it and removes its file if it is ours and we still may. */
 void listener_done(struct listener *listener);
+
+/*
+ * The same at the end of the process, which closes it: what lies in the queues of those who wait to be accepted may
+ * take as long to close as they like, except where the kernel closes for a process that exits.
+ */
+void listener_leave(struct listener *listener);

@@ -19,6 +19,7 @@
 enum {
         PARTNER_US = 1000 * 1000, /* the other child may take this long to follow */
         DRAIN_LOG_US = 1000 * 1000,
+        AGAIN_US = 100 * 1000,
         LAST_WORDS = 64, /* packets of a session that has ended */
 };
 
@@ -83,6 +84,7 @@ static void become_free(struct serving *serving)
         serving->fence_source = sd_event_source_disable_unref(serving->fence_source);
         serving->timer = sd_event_source_disable_unref(serving->timer);
         fd_close(&serving->fence);
+        serving->ready = false;
         serving->state = SERVING_FREE;
         serving->on_free(serving->context);
 }
@@ -115,6 +117,8 @@ void serving_timer(struct serving *serving, uint64_t usec, sd_event_time_handler
                 serving_kill(serving);
 }
 
+static int on_look_again(sd_event_source *source, uint64_t usec, void *context);
+
 /* Until the fence has fallen, I/O of the dead worker may still reach the disk or the guest's memory. */
 static void drain(struct serving *serving)
 {
@@ -128,8 +132,16 @@ static void drain(struct serving *serving)
         serving_timer(serving, DRAIN_LOG_US, on_drain_slow);
         if (sd_event_add_io(serving->host->event, &serving->fence_source, serving->fence.num, EPOLLHUP, on_fence,
                             serving) < 0)
-                log_error(&serving->log->log, "session %u: its fence cannot be watched: device lost", serving->id);
+                serving_timer(serving, AGAIN_US, on_look_again); /* no memory, no watches left: until there is */
         host_report(serving->host);
+}
+
+static int on_look_again(sd_event_source *source, uint64_t usec, void *context)
+{
+        (void) source;
+        (void) usec;
+        drain(context);
+        return 0;
 }
 
 static int on_partner_late(sd_event_source *source, uint64_t usec, void *context)

@@ -215,6 +215,31 @@ START_TEST(socket_that_lingers_in_the_queue)
 }
 END_TEST
 
+/* In the queue of one that the broker never accepts, and closes with its listening socket. */
+START_TEST(socket_that_lingers_in_the_backlog)
+{
+        enum { N = 4 }; /* more than it accepts at once */
+        static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
+        struct rig rig = rig_start((struct rig_options){ .set = { "limits.connectionspersecond=1" } });
+        struct fd peer, s = lingering_socket(LINGER_S, &peer);
+        struct fe_conn conn[N];
+        int status = 1, ms;
+
+        OK(prog_halt(rig.prog.pid, FE_TIMEOUT_MS));
+        for (unsigned i = 0; i < N; i++)
+                OK(fe_connect(rig.socket, FE_TIMEOUT_MS, &conn[i]));
+        OK(fe_send_raw(&conn[N - 1], &header, sizeof(header), &s.num, 1));
+        fd_close(&s);
+        ck_assert(kill(rig.prog.pid, SIGTERM) == 0 && kill(rig.prog.pid, SIGCONT) == 0);
+        OK(prog_end(&rig.prog, (LINGER_S - 1) * 1000, &status));
+        ck_assert_int_eq(status, 0);
+        for (unsigned i = 0; i < N; i++)
+                fe_close(&conn[i]);
+        fd_close(&peer);
+        OK(prog_stop(&rig.prog, RIG_STOP_MS, &status, &ms));
+}
+END_TEST
+
 /* A counter that is full: who writes to it waits for a reader. All requests are used, whoever is called or not. */
 static struct fd full_counter(void)
 {
@@ -357,6 +382,7 @@ int main(void)
         tcase_add_test(c, file_whose_close_hangs_at_the_end);
         tcase_add_loop_test(c, socket_that_lingers, 0, ARRAY_SIZE(carriers));
         tcase_add_test(c, socket_that_lingers_in_the_queue);
+        tcase_add_test(c, socket_that_lingers_in_the_backlog);
         tcase_add_loop_test(c, call_that_is_full, 0, 2);
         tcase_add_test(c, call_that_is_made_to_block);
         tcase_add_loop_test(c, the_connection_itself, 0, ARRAY_SIZE(carriers));

@@ -284,6 +284,29 @@ START_TEST(fd_may_be_a_connection)
 }
 END_TEST
 
+/* There will be no other one. */
+START_TEST(fd_may_be_a_connection_of_somebody_else)
+{
+        struct stand s = stand_make();
+        char fd[32];
+        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", fd, "--blk-file", s.disk[1],
+                         "--set", "Device.AllowUser=54321", NULL };
+        int pair[2], status = 0;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+        ck_assert_int_eq(fcntl(pair[1], F_SETFD, 0), 0);
+        snprintf(fd, sizeof(fd), "--fd=%d", pair[1]);
+        OK(prog_start(argv, &s.prog));
+        close(pair[1]);
+        OK(prog_end(&s.prog, RIG_START_MS, &status));
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        OK(prog_log_wait(&s.prog, 0, "connection refused: uid", 0));
+        close(pair[0]);
+        prog_done(&s.prog);
+        stand_drop(&s);
+}
+END_TEST
+
 /* What a careless parent left open does not live on in the broker: the pipe hangs up although the broker runs. */
 START_TEST(nothing_else_is_inherited)
 {
@@ -337,6 +360,7 @@ int main(void)
         tcase_add_test(all, stop_takes_less_than_a_second);
         tcase_add_test(all, the_end_of_its_terminal_is_its_own);
         tcase_add_test(all, fd_may_be_a_connection);
+        tcase_add_test(all, fd_may_be_a_connection_of_somebody_else);
         tcase_add_test(all, nothing_else_is_inherited);
         tcase_add_test(all, absent_processors_stop_the_start);
         suite_add_tcase(suite, all);
