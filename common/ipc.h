@@ -296,7 +296,7 @@ struct ipc_answer { /* header.sequence: that of the packet it answers */
 };
 
 struct ipc_config { /* the device's config space from now on */
-        uint32_t notify; /* tell the front-end */
+        uint32_t notify; /* tell the front-end; 0: what differs was written by the driver, here or before a transfer */
         uint32_t size;
         uint8_t bytes[VU_CONFIG_MAX];
 };

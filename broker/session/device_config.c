@@ -6,7 +6,6 @@
 #include "session.h"
 
 #include <errno.h>
-#include <string.h>
 
 static uint8_t byte_at(const struct ipc_ready *device, uint64_t at)
 {
@@ -35,17 +34,16 @@ void propose_resize(struct session *s)
         link_propose(s, &proposal, link_keeps_nothing);
 }
 
+/* What the worker takes, it says in a CONFIG ahead of its answer: from there it enters the ledger (worker_link.c). */
 int set_config(struct session *s, struct vu_msg *m)
 {
-        struct proposal proposal = { .type = IPC_SET_CONFIG, .length = sizeof(proposal.config) };
+        struct proposal proposal;
         uint32_t offset = m->config.offset, size = m->config.size;
 
         if (size < 1 || size > VU_CONFIG_MAX || offset > VU_CONFIG_MAX - size)
                 return session_fail(s, -EINVAL, "offset %u, size %u", offset, size);
         if (m->header.size < offsetof(struct vu_config, bytes) + size)
                 return session_fail(s, -EBADMSG, "size %u in %u bytes", size, m->header.size);
-        proposal.config.offset = offset;
-        proposal.config.size = size;
-        memcpy(proposal.config.bytes, m->config.bytes, size);
+        proposal_set_config(&proposal, offset, m->config.bytes, size);
         return link_propose(s, &proposal, link_keeps_nothing);
 }

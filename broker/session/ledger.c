@@ -20,6 +20,7 @@ void ledger_init(struct ledger *ledger)
         ledger->inflight = (struct ledger_inflight){ .fd = FD_NONE };
         ledger->log = (struct ledger_log){ .fd = FD_NONE };
         ledger->log_call = FD_NONE;
+        memset(ledger->config.written, 0, sizeof(ledger->config.written));
         ledger->n_slots = 0;
         ledger->n_vrings = 0;
 }
@@ -56,6 +57,18 @@ bool ledger_running(const struct ledger *ledger)
                 if (ledger->vring[i].state != VRING_STOPPED)
                         return true;
         return false;
+}
+
+void ledger_write_config(struct ledger *ledger, const uint8_t *before, const uint8_t *after, uint32_t n)
+{
+        struct ledger_config *config = &ledger->config;
+
+        for (uint32_t i = 0; i < n; i++) {
+                if (after[i] == before[i])
+                        continue;
+                config->written[i] = true;
+                config->bytes[i] = after[i];
+        }
 }
 
 int ledger_free_slot(const struct ledger *ledger)

@@ -51,6 +51,12 @@ struct ledger_log {
         uint64_t size, offset;
 };
 
+/* What the driver has written into the device's config space, as the worker took it. */
+struct ledger_config {
+        bool written[VU_CONFIG_MAX]; /* the others are the device's own, and may differ in another worker */
+        uint8_t bytes[VU_CONFIG_MAX];
+};
+
 struct ledger {
         uint64_t features; /* acked, without the transport's own bits */
         bool log_all;      /* VHOST_F_LOG_ALL was acked */
@@ -62,6 +68,7 @@ struct ledger {
         struct ledger_inflight inflight;
         struct ledger_log log;
         struct fd log_call; /* of SET_LOG_FD */
+        struct ledger_config config;
         unsigned n_slots;  /* slots ever used; those above hold nothing, not even FD_NONE */
         unsigned n_vrings; /* likewise */
         struct ledger_vring vring[LIMIT_QUEUES];
@@ -82,6 +89,9 @@ struct ledger_vring *ledger_vring(struct ledger *ledger, uint64_t index);
 
 /* Is any vring not stopped? */
 bool ledger_running(const struct ledger *ledger);
+
+/* A write of the driver has made `before` of the config space into `after`; n <= VU_CONFIG_MAX bytes. */
+void ledger_write_config(struct ledger *ledger, const uint8_t *before, const uint8_t *after, uint32_t n);
 
 /* A slot that is free, or -ENOSPC. */
 int ledger_free_slot(const struct ledger *ledger);

@@ -3,6 +3,8 @@
  */
 #include "proposal.h"
 
+#include <string.h>
+
 static void add_fd(struct proposal *proposal, int fd, uint32_t which)
 {
         if (fd < 0)
@@ -42,6 +44,13 @@ void proposal_dirty_log(struct proposal *ret, const struct ledger_log *log)
 void proposal_dirty_log_fd(struct proposal *ret, int fd)
 {
         *ret = (struct proposal){ .type = IPC_DIRTY_LOG_FD, .fd = { fd }, .n_fds = fd >= 0 };
+}
+
+void proposal_set_config(struct proposal *ret, uint32_t offset, const uint8_t *bytes, uint32_t size)
+{
+        *ret = (struct proposal){ .type = IPC_SET_CONFIG, .length = sizeof(ret->config),
+                                  .config = { .offset = offset, .size = size } };
+        memcpy(ret->config.bytes, bytes, size);
 }
 
 void proposal_vring_stop(struct proposal *ret, uint32_t index, bool suspend)

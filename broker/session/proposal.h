@@ -39,6 +39,7 @@ void proposal_region_add(struct proposal *ret, unsigned slot, const struct ipc_r
 void proposal_inflight(struct proposal *ret, const struct ledger_inflight *area);
 void proposal_dirty_log(struct proposal *ret, const struct ledger_log *log);
 void proposal_dirty_log_fd(struct proposal *ret, int fd); /* -1: none */
+void proposal_set_config(struct proposal *ret, uint32_t offset, const uint8_t *bytes, uint32_t size);
 void proposal_vring_stop(struct proposal *ret, uint32_t index, bool suspend);
 
 /* `kick`: the descriptor to start with, -1: polled. `resume` as in struct ipc_vring_start. */

@@ -1,8 +1,25 @@
 /*
- * Replay. The order is that of needs: a vring start wants the in-flight area, the features and its memory.
+ * Replay. The order is that of needs: a vring start wants the in-flight area, the features, the config as the driver
+ * wrote it (a disk's cache mode says what a completed write is worth) and its memory.
  * Every start resumes: the position comes from the in-flight area and the ring, no longer from the ledger.
  */
 #include "replay.h"
+
+/* The next run of bytes that the driver has written. All others are the new worker's own. */
+static bool next_config(struct replay *replay, const struct ledger_config *config, struct proposal *ret)
+{
+        unsigned from;
+
+        while (replay->at < VU_CONFIG_MAX && !config->written[replay->at])
+                replay->at++;
+        from = replay->at;
+        while (replay->at < VU_CONFIG_MAX && config->written[replay->at])
+                replay->at++;
+        if (from == replay->at)
+                return false;
+        proposal_set_config(ret, from, config->bytes + from, replay->at - from);
+        return true;
+}
 
 static bool next_region(struct replay *replay, const struct ledger *ledger, struct proposal *ret)
 {
@@ -56,6 +73,8 @@ static bool next_of_part(struct replay *replay, const struct ledger *ledger, str
                         return false;
                 proposal_features(ret, ledger->features, ledger->log_all, ledger->iommu, false);
                 return true;
+        case REPLAY_CONFIG:
+                return next_config(replay, &ledger->config, ret);
         case REPLAY_MEMORY:
                 return next_region(replay, ledger, ret);
         case REPLAY_VRINGS:

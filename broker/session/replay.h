@@ -11,6 +11,7 @@ enum replay_part {
         REPLAY_LOG,
         REPLAY_LOG_FD,
         REPLAY_FEATURES,
+        REPLAY_CONFIG,
         REPLAY_MEMORY,
         REPLAY_VRINGS,
         REPLAY_END
@@ -19,7 +20,7 @@ enum replay_part {
 /* Where a replay is; zeroed: before its first packet. */
 struct replay {
         enum replay_part part;
-        unsigned at; /* slot or vring to look at next */
+        unsigned at; /* byte, slot or vring to look at next */
 };
 
 /* The next packet: true, or false at the end. An empty ledger has none. The ledger must not change meanwhile. */

@@ -221,6 +221,8 @@ static int on_config(struct session *s, const struct packet *packet)
         memcpy(&config, packet->body, sizeof(config));
         if (config.size > VU_CONFIG_MAX)
                 return -ERANGE;
+        if (!config.notify)
+                ledger_write_config(&s->ledger, s->device.config, config.bytes, config.size);
         s->device.config_size = config.size;
         memcpy(s->device.config, config.bytes, sizeof(config.bytes));
         if (config.notify)

@@ -72,7 +72,8 @@ void rig_ready(struct rig *rig)
                                    .config_size = RIG_CONFIG };
 
         for (unsigned i = 0; i < RIG_CONFIG; i++)
-                ready.config[i] = (uint8_t) (i + 1);
+                rig->config[i] = (uint8_t) (i + 1);
+        memcpy(ready.config, rig->config, sizeof(ready.config));
         rig_from_worker(rig, IPC_READY, 0, &ready, sizeof(ready));
 }
 
@@ -125,12 +126,36 @@ static bool read_pipe(struct rig *rig)
         return true;
 }
 
-static void answer(struct rig *rig, const struct packet_header *header)
+static void send_config(const struct rig *rig, bool notify)
+{
+        struct ipc_config config = { .notify = notify, .size = RIG_CONFIG };
+
+        memcpy(config.bytes, rig->config, sizeof(config.bytes));
+        ck_assert_int_eq(packet_send(rig->worker, IPC_CONFIG, 0, &config, sizeof(config), NULL, 0), 0);
+}
+
+void rig_tell_config(struct rig *rig, bool notify)
+{
+        send_config(rig, notify);
+        rig_run(rig);
+}
+
+/* Takes all that is written, and says so first. */
+static void take_config(struct rig *rig, const struct ipc_set_config *what)
+{
+        ck_assert_uint_le(what->offset + what->size, RIG_CONFIG);
+        memcpy(rig->config + what->offset, what->bytes, what->size);
+        send_config(rig, false);
+}
+
+static void answer(struct rig *rig, const struct packet_header *header, const void *body)
 {
         struct ipc_answer it = { .value = rig->value };
 
         if (!rig->refuse_type || rig->refuse_type == header->type)
                 it.result = rig->refuse;
+        if (header->type == IPC_SET_CONFIG && it.result == 0)
+                take_config(rig, body);
         ck_assert_int_eq(packet_send(rig->worker, IPC_ANSWER, header->sequence, &it, sizeof(it), NULL, 0), 0);
 }
 
@@ -150,7 +175,7 @@ static bool serve_worker(struct rig *rig)
         memcpy(seen->body, packet.body, packet.header.length);
         packet_done(&packet);
         if (!rig->silent)
-                answer(rig, &seen->header);
+                answer(rig, &seen->header, seen->body);
         return true;
 }
 

@@ -25,6 +25,7 @@ struct rig {
         int32_t refuse;      /* the worker's result */
         unsigned refuse_type; /* for this type only; 0: all */
         uint64_t value;      /* the worker's value */
+        uint8_t config[VU_CONFIG_MAX]; /* the worker's */
         struct rig_packet *seen;
         unsigned n_seen;
         char line[RIG_LINES][LOG_TEXT_MAX];
@@ -45,6 +46,9 @@ enum { RIG_QUEUES = 4, RIG_QUEUE_SIZE = 1024, RIG_CONFIG = 60, RIG_MESSAGES_BURS
 void rig_init(struct rig *rig);
 void rig_init_early(struct rig *rig);
 void rig_ready(struct rig *rig);
+
+/* The worker's CONFIG. */
+void rig_tell_config(struct rig *rig, bool notify);
 
 /* Gives the session another worker's channel, which is rig->worker from then on. */
 void rig_next_worker(struct rig *rig);

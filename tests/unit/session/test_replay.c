@@ -49,15 +49,16 @@ static void fill(struct ledger *ledger)
         ledger->vring[3].state = VRING_STARTED;
         ledger->vring[3].kick.num = rig_file(1);
         ledger->vring[3].err.num = rig_file(1);
+        ledger_write_config(ledger, (const uint8_t[]){ 1, 2, 3, 4 }, (const uint8_t[]){ 7, 2, 8, 9 }, 4);
 }
 
 START_TEST(a_full_ledger_comes_in_the_order_of_needs)
 {
-        static const enum ipc_type order[] = { IPC_INFLIGHT, IPC_FEATURES, IPC_REGION_ADD, IPC_REGION_ADD,
-                                               IPC_VRING_START, IPC_VRING_START };
+        static const enum ipc_type order[] = { IPC_INFLIGHT,   IPC_FEATURES,   IPC_SET_CONFIG,  IPC_SET_CONFIG,
+                                               IPC_REGION_ADD, IPC_REGION_ADD, IPC_VRING_START, IPC_VRING_START };
         struct ledger *ledger = malloc(sizeof(*ledger));
         struct replay replay = { 0 };
-        struct proposal p[8];
+        struct proposal p[10];
         unsigned n = 0;
 
         fill(ledger);
@@ -68,12 +69,15 @@ START_TEST(a_full_ledger_comes_in_the_order_of_needs)
                 ck_assert_int_eq(p[i].type, order[i]);
         ck_assert(p[0].inflight.size == 64 && p[0].n_fds == 1 && p[0].fd[0] == ledger->inflight.fd.num);
         ck_assert(p[1].features.acked == VERSION_1 && !p[1].features.enable_all);
-        ck_assert(p[2].region_add.slot == 0 && p[3].region_add.slot == 7 && p[3].region_add.region.offset == 0x4000);
-        ck_assert(p[3].n_fds == 1 && p[3].fd[0] == ledger->region[7].fd.num);
-        ck_assert(p[4].start.index == 1 && p[4].start.size == 9 && p[4].start.base == 42 && p[4].start.enabled == 1);
-        ck_assert(p[4].start.resume == 1 && p[4].start.fds == IPC_CALL && p[4].n_fds == 1);
-        ck_assert(p[5].start.index == 3 && p[5].start.enabled == 0 && p[5].start.fds == (IPC_KICK | IPC_ERR));
-        ck_assert(p[5].fd[0] == ledger->vring[3].kick.num && p[5].fd[1] == ledger->vring[3].err.num);
+        ck_assert(p[2].config.offset == 0 && p[2].config.size == 1 && p[2].config.bytes[0] == 7);
+        ck_assert(p[3].config.offset == 2 && p[3].config.size == 2 && !memcmp(p[3].config.bytes, "\x08\x09", 2));
+        ck_assert(p[2].length == sizeof(p[2].config) && p[2].n_fds == 0);
+        ck_assert(p[4].region_add.slot == 0 && p[5].region_add.slot == 7 && p[5].region_add.region.offset == 0x4000);
+        ck_assert(p[5].n_fds == 1 && p[5].fd[0] == ledger->region[7].fd.num);
+        ck_assert(p[6].start.index == 1 && p[6].start.size == 9 && p[6].start.base == 42 && p[6].start.enabled == 1);
+        ck_assert(p[6].start.resume == 1 && p[6].start.fds == IPC_CALL && p[6].n_fds == 1);
+        ck_assert(p[7].start.index == 3 && p[7].start.enabled == 0 && p[7].start.fds == (IPC_KICK | IPC_ERR));
+        ck_assert(p[7].fd[0] == ledger->vring[3].kick.num && p[7].fd[1] == ledger->vring[3].err.num);
         ledger_done(ledger);
         free(ledger);
 }
@@ -141,6 +145,129 @@ START_TEST(a_successor_gets_all_and_the_front_end_waits)
         ck_assert_int_eq(rig_reply(&rig, VU_GET_FEATURES, &features, 8, NULL), 8);
         ck_assert_uint_eq(rig.n_serving, 2);
         rig_tell_fd(&rig, VU_SET_VRING_CALL, 0); /* life goes on */
+        rig_done(&rig);
+}
+END_TEST
+
+/* Byte 32 is what a disk's driver writes; the first bytes are its capacity. */
+enum { CAPACITY = 0, WRITEBACK = 32 };
+
+static void write_config(struct rig *rig, uint32_t offset, const uint8_t *bytes, uint32_t n)
+{
+        struct vu_config config = { .offset = offset, .size = n };
+
+        memcpy(config.bytes, bytes, n);
+        ck_assert_uint_eq(rig_ask(rig, VU_SET_CONFIG, &config, offsetof(struct vu_config, bytes) + n, NULL, 0), 0);
+}
+
+static uint8_t read_config(struct rig *rig, uint32_t offset)
+{
+        struct vu_config config = { .offset = offset, .size = 1 };
+
+        rig_send(rig, VU_GET_CONFIG, VU_VERSION, &config, 13, NULL, 0);
+        ck_assert_int_eq(rig_reply(rig, VU_GET_CONFIG, &config, sizeof(config), NULL), 13);
+        return config.bytes[0];
+}
+
+/* The next worker gets this byte, no other, ahead of the vrings; and the front-end reads what it read before. */
+static void expect_config_replayed(struct rig *rig, uint8_t byte)
+{
+        static const enum ipc_type order[] = { IPC_INFLIGHT,   IPC_FEATURES,    IPC_SET_CONFIG,
+                                               IPC_REGION_ADD, IPC_VRING_START, IPC_VRING_START };
+        const struct ipc_set_config *seen;
+
+        kill_worker(rig);
+        rig->n_wanted = 0;
+        rig_next_worker(rig);
+        rig_forget(rig);
+        rig_ready(rig);
+        ck_assert_uint_eq(rig->n_seen, ARRAY_SIZE(order));
+        for (unsigned i = 0; i < rig->n_seen; i++)
+                ck_assert_uint_eq(rig->seen[i].header.type, order[i]);
+        seen = (const void *) rig->seen[2].body;
+        ck_assert(seen->offset == WRITEBACK && seen->size == 1 && seen->bytes[0] == byte);
+        ck_assert_uint_eq(rig->config[WRITEBACK], byte);
+        ck_assert_uint_eq(read_config(rig, WRITEBACK), byte);
+}
+
+START_TEST(what_the_driver_wrote_is_replayed)
+{
+        uint8_t whole[RIG_CONFIG];
+        struct rig rig;
+
+        serving(&rig);
+        write_config(&rig, WRITEBACK, (const uint8_t[]){ 0 }, 1);
+        expect_config_replayed(&rig, 0);
+        memcpy(whole, rig.config, sizeof(whole));
+        whole[WRITEBACK] = 1;
+        write_config(&rig, 0, whole, sizeof(whole)); /* all the others as they are */
+        expect_config_replayed(&rig, 1);
+        expect_config_replayed(&rig, 1); /* a replay is no last word */
+        rig_done(&rig);
+}
+END_TEST
+
+/* As front-ends have it, who answer the next driver from what they know (worker/dev/blk.c). */
+START_TEST(what_the_driver_wrote_outlives_a_reset)
+{
+        struct rig rig;
+
+        serving(&rig);
+        write_config(&rig, WRITEBACK, (const uint8_t[]){ 0 }, 1);
+        rig_tell_u64(&rig, VU_RESET_DEVICE, 0);
+        kill_worker(&rig);
+        rig_next_worker(&rig);
+        rig_forget(&rig);
+        rig_ready(&rig);
+        ck_assert_uint_eq(rig_count(&rig, IPC_SET_CONFIG), 1);
+        ck_assert_uint_eq(rig.config[WRITEBACK], 0);
+        ck_assert_uint_eq(read_config(&rig, WRITEBACK), 0);
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(what_a_state_brought_is_replayed)
+{
+        struct rig rig;
+
+        serving(&rig);
+        rig.config[WRITEBACK] = 0;
+        rig_tell_config(&rig, false);
+        expect_config_replayed(&rig, 0);
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(what_the_device_changed_itself_is_not_replayed)
+{
+        struct rig rig;
+
+        serving(&rig);
+        write_config(&rig, WRITEBACK, (const uint8_t[]){ 0 }, 1);
+        rig.config[CAPACITY] = 99;
+        rig_tell_config(&rig, true);
+        ck_assert_uint_eq(read_config(&rig, CAPACITY), 99);
+        expect_config_replayed(&rig, 0);
+        ck_assert_uint_eq(read_config(&rig, CAPACITY), 1); /* the new worker's own */
+        rig_done(&rig);
+}
+END_TEST
+
+START_TEST(what_the_worker_refused_is_not_replayed)
+{
+        struct vu_config config = { .offset = WRITEBACK, .size = 1, .bytes = { 2 } };
+        struct rig rig;
+
+        serving(&rig);
+        rig.refuse = -EINVAL;
+        ck_assert_uint_eq(rig_ask(&rig, VU_SET_CONFIG, &config, 13, NULL, 0), 1);
+        rig.refuse = 0;
+        kill_worker(&rig);
+        rig_next_worker(&rig);
+        rig_forget(&rig);
+        rig_ready(&rig);
+        ck_assert_uint_gt(rig.n_seen, 0);
+        ck_assert_uint_eq(rig_count(&rig, IPC_SET_CONFIG), 0);
         rig_done(&rig);
 }
 END_TEST
@@ -263,6 +390,9 @@ END_TEST
 int main(void)
 {
         static const TTest *const *const tests[] = {
+                &what_the_driver_wrote_is_replayed, &what_the_driver_wrote_outlives_a_reset,
+                &what_a_state_brought_is_replayed, &what_the_device_changed_itself_is_not_replayed,
+                &what_the_worker_refused_is_not_replayed,
                 &an_empty_ledger_has_none, &a_full_ledger_comes_in_the_order_of_needs, &memory_may_have_been_full,
                 &a_successor_gets_all_and_the_front_end_waits, &a_pending_proposal_is_sent_once_more,
                 &a_pending_start_resumes, &a_successor_may_die_too, &a_successor_that_offers_less_is_none,
