@@ -59,6 +59,13 @@ struct device {
         int (*set_config)(void *device, uint32_t offset, const uint8_t *bytes, uint32_t n, uint8_t *config);
         int (*resize)(void *device, uint64_t capacity, uint8_t *config); /* bytes */
         void (*reset)(void *device);
+
+        /*
+         * What the driver has told the device and no front-end tells again on its next connection; 0 at first. Of what
+         * set_mode() is given nothing is certain. NULL, both: nothing of that kind.
+         */
+        uint64_t (*mode)(const void *device);
+        void (*set_mode)(void *device, uint64_t mode, uint8_t *config);
 };
 
 /* The row of a virtio device id, or NULL. */

@@ -23,6 +23,23 @@ struct state_head {
 static_assert(sizeof(struct state_head) == 16, "head of a device's state");
 static_assert(sizeof(struct state_head) + VU_CONFIG_MAX < DEVICE_STATE_MAX, "more than this is too much");
 
+void device_mode_keep(struct worker *w)
+{
+        if (w->device->mode)
+                inflight_area_set_mode(&w->area, w->device->mode(w->device_state));
+}
+
+void device_mode_take(struct worker *w)
+{
+        uint64_t mode = inflight_area_mode(&w->area);
+
+        if (w->device->mode && mode && !w->device->mode(w->device_state)) {
+                w->device->set_mode(w->device_state, mode, w->face.config);
+                link_config(w, false);
+        }
+        device_mode_keep(w);
+}
+
 void device_state_init(struct device_state *state)
 {
         *state = (struct device_state){ .fd = FD_NONE };
@@ -68,8 +85,10 @@ static void state_end(struct worker *w, int result)
         if (result < 0)
                 log_warning(&w->log, "%s of the device's state: %s", w->state.load ? "loading" : "saving",
                             log_errno(result));
-        else if (w->state.load)
-                link_config(w, false);
+        if (result < 0 || !w->state.load)
+                return;
+        device_mode_keep(w);
+        link_config(w, false);
 }
 
 static int state_load(struct worker *w)

@@ -36,5 +36,12 @@ void device_state_step(struct worker *w);
 /* Is one under way? */
 bool device_state_busy(const struct device_state *state);
 
+/*
+ * The device's mode (device.h) into the in-flight area, after each change; and out of an area that is new here, for a
+ * front-end that comes back with it has told its earlier worker only.
+ */
+void device_mode_keep(struct worker *w);
+void device_mode_take(struct worker *w);
+
 /* The result of the last one: 0 or -errno; -ENODATA: there was none. */
 int device_state_result(const struct device_state *state);

@@ -72,6 +72,21 @@ void inflight_area_done(struct inflight_area *area)
         *area = (struct inflight_area){ 0 };
 }
 
+/* Both formats begin with it. */
+static_assert(offsetof(struct vu_inflight_split, features) == 0 && offsetof(struct vu_inflight_packed, features) == 0,
+              "the mode's place");
+
+uint64_t inflight_area_mode(const struct inflight_area *area)
+{
+        return area->base ? shared_load64((const uint64_t SHARED *) (void SHARED *) area->base, __ATOMIC_RELAXED) : 0;
+}
+
+void inflight_area_set_mode(const struct inflight_area *area, uint64_t mode)
+{
+        if (area->base)
+                shared_store64((uint64_t SHARED *) (void SHARED *) area->base, mode, __ATOMIC_RELAXED);
+}
+
 int inflight_part(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed, void SHARED **ret_part)
 {
         uint64_t bytes = vu_inflight_bytes(area->queue_size, packed);
@@ -116,7 +131,6 @@ void inflight_begin(struct inflight *inflight, uint16_t used_idx)
         for (unsigned i = 0; i < inflight->size; i++)
                 if (shared_load8(&inflight->desc[i].inflight, __ATOMIC_RELAXED))
                         shared_store8(&inflight->desc[i].inflight, 0, __ATOMIC_RELAXED);
-        shared_store64(&header->features, 0, __ATOMIC_RELAXED);
         shared_store16(&header->desc_num, inflight->size, __ATOMIC_RELAXED);
         shared_store16(&header->last_batch_head, 0, __ATOMIC_RELAXED);
         shared_store16(&header->used_idx, used_idx, __ATOMIC_RELAXED);

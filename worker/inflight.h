@@ -34,6 +34,13 @@ int inflight_area_map(const struct ipc_inflight *what, int fd, struct inflight_a
 void inflight_area_done(struct inflight_area *area);
 
 /*
+ * The device's mode (device.h), for the worker of a next connection: in the word `features` of the first vring's part,
+ * which is 0 in an area that nobody has used. 0 without an area.
+ */
+uint64_t inflight_area_mode(const struct inflight_area *area);
+void inflight_area_set_mode(const struct inflight_area *area, uint64_t mode);
+
+/*
  * Where the part of one vring of `size` entries begins, NULL without an area. -EINVAL: outside of the area, which may
  * be large enough for one format of vrings and not for the other.
  */

@@ -85,7 +85,6 @@ static void begin_area(struct inflight_packed *track, struct packed_position use
                 shared_store8(&track->desc[i].inflight, 0, __ATOMIC_RELAXED);
                 shared_store16(&track->desc[i].next, (uint16_t) (i + 1), __ATOMIC_RELAXED);
         }
-        shared_store64(&header->features, 0, __ATOMIC_RELAXED);
         shared_store16(&header->desc_num, track->size, __ATOMIC_RELAXED);
         shared_store16(&header->free_head, 0, __ATOMIC_RELAXED);
         shared_store16(&header->old_free_head, 0, __ATOMIC_RELAXED);

@@ -168,6 +168,7 @@ static int on_inflight(struct worker *w, struct packet *packet)
                 return r;
         inflight_area_done(&w->area);
         w->area = area;
+        device_mode_take(w);
         return 0;
 }
 
@@ -316,8 +317,10 @@ static int on_set_config(struct worker *w, struct packet *packet)
         if (!w->device->set_config)
                 return -ENOTSUP;
         r = w->device->set_config(w->device_state, what->offset, what->bytes, what->size, w->face.config);
-        if (r == 0)
+        if (r == 0) {
+                device_mode_keep(w);
                 link_config(w, false);
+        }
         return r;
 }
 

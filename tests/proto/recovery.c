@@ -72,6 +72,47 @@ START_TEST(next_connection_waits)
 }
 END_TEST
 
+static void expect_writeback(struct fe_device *device, uint8_t expected)
+{
+        uint8_t byte;
+
+        OK(fe_get_config(&device->conn, offsetof(struct virtio_blk_config, writeback), &byte, 1));
+        ck_assert_uint_eq(byte, expected);
+}
+
+static void set_writeback(struct fe_device *device, uint8_t byte)
+{
+        OK(fe_set_config(&device->conn, offsetof(struct virtio_blk_config, writeback), &byte, 1, 0));
+}
+
+/* QEMU and cloud-hypervisor tell the cache mode once: who comes back with its area still has the one that it chose. */
+START_TEST(cache_mode)
+{
+        static const uint8_t modes[] = { 0, 0, 1, 0 };
+        RIG_WITH(rig, .engine = engines[_i]);
+        struct fe_device device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+        struct drv_blk blk;
+
+        OK(drv_blk_init(&blk, device.vring[0], 0, DEPTH, 16 << 10));
+        for (unsigned round = 0; round < 4; round++) {
+                if (round != 1) /* then it is what it was */
+                        set_writeback(&device, modes[round]);
+                submit_all(&blk, round);
+                OK(prog_kill(rig_child(&rig, round & 1 ? "vhost-session" : "vhost-worker"), FE_TIMEOUT_MS));
+                OK(fe_gone(&device.conn));
+                OK(fe_device_reconnect(&device, rig.socket));
+                expect_writeback(&device, modes[round]);
+                take_all(&blk);
+        }
+        drv_blk_done(&blk);
+        OK(fe_device_stop(&device));
+        rig_await_idle(&rig);
+        device = rig_device(&rig, (struct fe_options){ .queues = 1 });
+        expect_writeback(&device, 1); /* another driver, another area */
+        OK(fe_device_stop(&device));
+}
+END_TEST
+
 struct area {
         struct fe_device device;
         struct drv_blk blk;
@@ -349,6 +390,7 @@ int main(void)
 
         tcase_set_timeout(c, 60);
         tcase_add_loop_test(c, killed_under_load, 0, 4);
+        tcase_add_loop_test(c, cache_mode, 0, 2);
         tcase_add_test(c, next_connection_waits);
         if (!rig_packed()) { /* areas written by hand; those of packed rings are the unit tests' */
                 tcase_add_loop_test(c, resubmits_exactly_what_was_in_flight, 0, 4);

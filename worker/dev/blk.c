@@ -205,6 +205,22 @@ static int blk_set_config(void *device, uint32_t offset, const uint8_t *bytes, u
         return r;
 }
 
+enum { MODE_WRITE_THROUGH = 1 };
+
+static uint64_t blk_mode(const void *device)
+{
+        const struct blk *blk = device;
+
+        return blk->writeback ? 0 : MODE_WRITE_THROUGH;
+}
+
+static void blk_set_mode(void *device, uint64_t mode, uint8_t *config)
+{
+        const uint8_t writeback = !(mode & MODE_WRITE_THROUGH);
+
+        blk_set_config(device, offsetof(struct virtio_blk_config, writeback), &writeback, 1, config);
+}
+
 static int blk_resize(void *device, uint64_t capacity, uint8_t *config)
 {
         struct blk *blk = device;
@@ -238,4 +254,6 @@ const struct device device_blk = {
         .set_config = blk_set_config,
         .resize = blk_resize,
         .reset = blk_reset,
+        .mode = blk_mode,
+        .set_mode = blk_set_mode,
 };

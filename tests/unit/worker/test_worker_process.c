@@ -387,6 +387,48 @@ START_TEST(the_writeback_byte_is_all_that_can_be_written)
 }
 END_TEST
 
+/* What a front-end tells once is in its area, and counts for the worker that gets the area next. */
+START_TEST(the_cache_mode_is_in_the_area)
+{
+        struct ipc_set_config config = { .offset = 32, .size = 1, .bytes = { 0 } };
+        struct ipc_device device = rig_device(engines[_i], DISK);
+        const uint64_t *mode;
+        int disk = rig_disk(DISK, 0);
+        struct rig rig;
+
+        up(&rig, engines[_i], disk);
+        mode = (const void *) rig.guest_area;
+        ck_assert_uint_eq(*mode, 0);
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), 0);
+        ck_assert_uint_eq(*mode, 1);
+        config.bytes[0] = 1;
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), 0);
+        ck_assert_uint_eq(*mode, 0);
+        rig_done(&rig);
+
+        rig_init(&rig, &device, disk);
+        config.bytes[0] = 0; /* before there is an area */
+        ck_assert_int_eq(rig_ask(&rig, IPC_SET_CONFIG, &config, sizeof(config), NULL, 0, NULL), 0);
+        rig_configure(&rig, RIG_ACKED);
+        mode = (const void *) rig.guest_area;
+        ck_assert_uint_eq(*mode, 1);
+        ck_assert_uint_eq(rig.configs, 1);
+        rig_done(&rig);
+
+        rig_init(&rig, &device, disk);
+        *(uint64_t *) (void *) rig.guest_area = UINT64_MAX; /* of what no worker ever wrote, the rest is nothing */
+        rig_configure(&rig, RIG_ACKED);
+        ck_assert_uint_eq(rig.configs, 1);
+        ck_assert_uint_eq(rig.config.bytes[32], 0);
+        ck_assert_uint_eq(*(const uint64_t *) (const void *) rig.guest_area, 1);
+        ck_assert_int_eq(rig_ring_start(&rig, 0, false), 0);
+        ck_assert_uint_eq(*(const uint64_t *) (const void *) rig.guest_area, 1);
+        ck_assert_uint_eq(read_512(&rig, 0), VIRTIO_BLK_S_OK);
+        rig_done(&rig);
+        close(disk);
+}
+END_TEST
+
 START_TEST(wrong_vrings_are_refused)
 {
         static const struct ipc_vring_start wrong[] = {
@@ -437,6 +479,7 @@ int main(void)
         tcase_add_loop_test(tcase, a_refused_memory_table_leaves_the_old_one, 0, 3);
         tcase_add_loop_test(tcase, the_disk_gets_another_size, 0, 3);
         tcase_add_loop_test(tcase, the_writeback_byte_is_all_that_can_be_written, 0, 3);
+        tcase_add_loop_test(tcase, the_cache_mode_is_in_the_area, 0, 3);
         tcase_add_test(tcase, wrong_vrings_are_refused);
         suite_add_tcase(suite, tcase);
         srunner_run_all(runner, CK_NORMAL);
