@@ -274,7 +274,7 @@ struct ipc_postcopy {
         uint32_t slot;
 };
 
-/* RESET stops and disables all vrings, forgets features and returns the device to its first state; memory stays. */
+/* RESET stops and disables all vrings and forgets features; memory and the config space stay. */
 
 /* --- worker -> session ----------------------------------------------------------------------------------------- */
 
