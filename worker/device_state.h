@@ -30,7 +30,7 @@ void device_state_init(struct device_state *state);
 /* Begins a transfer, and gives up one that was under way; owns fd. -EPERM, -errno: nothing to be waited for. */
 int device_state_begin(struct worker *w, bool load, struct fd fd);
 
-/* Goes on as far as the descriptor lets it. Its loop calls when it is ready. */
+/* Goes on as far as the descriptor lets it. The first loop calls when it is ready, all others are parked. */
 void device_state_step(struct worker *w);
 
 /* Is one under way? */

@@ -180,9 +180,9 @@ void link_serve(struct worker *w)
 {
         struct link *link = &w->link;
 
-        device_state_step(w);
-        if (link->pending.type) {
+        if (link->pending.type || device_state_busy(&w->state)) { /* a state that is complete goes to the device */
                 loops_park(w);
+                device_state_step(w);
                 link_try_finish(w);
                 loops_unpark(w);
         }

@@ -1,82 +1,14 @@
 /*
- * What waits for requests in flight: a device of the test's own keeps them until their guest byte, the gate, is set.
- * The rest is the real worker, with two loops.
+ * What waits for requests in flight, with two loops.
  */
+#include "holder.h"
 #include "rig.h"
-#include "worker.h"
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { HELD_MAX = RIG_RING };
-
-/* Of one loop. */
-struct holder {
-        struct chain *held[HELD_MAX];
-        unsigned n;
-};
-
-static int holder_open(const struct device_setup *setup, struct device_face *ret_face, void **ret_device)
-{
-        (void) setup;
-        ret_face->features = RIG_ACKED;
-        ret_face->queues = RIG_QUEUES;
-        *ret_device = calloc(setup->loops, sizeof(struct holder));
-        return 0;
-}
-
-static int holder_loop_open(void *device, unsigned loop, void **ret_local, int *ret_wait_fd)
-{
-        *ret_local = (struct holder *) device + loop;
-        *ret_wait_fd = -1;
-        return 0;
-}
-
-static void holder_serve(void *local, struct chain *chain)
-{
-        struct holder *h = local;
-
-        h->held[h->n++] = chain;
-}
-
-static bool holder_reap(void *local)
-{
-        struct holder *h = local;
-
-        if (h->n == 0 || !*(volatile uint8_t *) h->held[0]->in.part[0].iov_base)
-                return false;
-        while (h->n)
-                chain_done(h->held[--h->n], 1);
-        return true;
-}
-
-static const struct device holder = { .id = VIRTIO_ID_BLOCK,
-                                      .name = "holder",
-                                      .request_bytes = sizeof(struct chain),
-                                      .open = holder_open,
-                                      .loop_open = holder_loop_open,
-                                      .serve = holder_serve,
-                                      .reap = holder_reap };
-
-static void run(void)
-{
-        static struct worker w;
-        struct packet packet = { 0 };
-        struct ipc_device device;
-
-        link_init(&w.link, 0);
-        w.log = (struct log){ .sink = link_log, .context = &w.link, .most = LOG_LEVEL_INFO };
-        if (link_receive_device(&w.link, &packet) < 0)
-                _exit(1);
-        memcpy(&device, packet.body, sizeof(device));
-        if (worker_set_up(&w, &holder, &device, &packet) < 0)
-                _exit(1);
-        link_ready(&w, 0);
-        loops_unpark(&w);
-        loop_run(&w.loop[0]);
-}
 
 /* Ring 0 has `n` requests in flight that do not end by themselves. */
 static void up(struct rig *rig, unsigned n)
@@ -85,7 +17,7 @@ static void up(struct rig *rig, unsigned n)
         struct ipc_device device = rig_device(IPC_ENGINE_NULL, 0);
 
         device.threads = 2;
-        rig_init_own(rig, &device, -1, run);
+        rig_init_own(rig, &device, -1, holder_run);
         rig_configure(rig, RIG_ACKED);
         for (unsigned i = 0; i < RIG_QUEUES; i++)
                 ck_assert_int_eq(rig_ring_start(rig, i, false), 0);
@@ -283,6 +215,45 @@ START_TEST(what_comes_behind_waits_its_turn)
 }
 END_TEST
 
+static int begin_state(struct rig *rig, bool load, const int *fd)
+{
+        const struct ipc_state_fd what = { .load = load };
+
+        return rig_ask(rig, IPC_STATE_FD, &what, sizeof(what), fd, 1, NULL);
+}
+
+/* A state that is still on its way when vrings start is taken in while no loop serves them. */
+START_TEST(a_state_that_comes_late_finds_all_loops_parked)
+{
+        struct ipc_device device = rig_device(IPC_ENGINE_NULL, 0);
+        int out[2], in[2];
+        char state[64];
+        uint64_t value;
+        struct rig rig;
+        ssize_t n;
+
+        device.threads = 2;
+        rig_init_own(&rig, &device, -1, holder_run);
+        ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+        ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+        ck_assert_int_eq(begin_state(&rig, false, &out[1]), 0);
+        n = read(out[0], state, sizeof(state));
+        ck_assert_int_gt(n, 0);
+        rig_configure(&rig, RIG_ACKED);
+        ck_assert_int_eq(begin_state(&rig, true, &in[0]), 0);
+        for (unsigned i = 0; i < RIG_QUEUES; i++)
+                ck_assert_int_eq(rig_ring_start(&rig, i, false), 0);
+        ck_assert_int_eq(write(in[1], state, (size_t) n), n);
+        close(in[1]);
+        ck_assert_int_eq(rig_ask(&rig, IPC_STATE_CHECK, NULL, 0, NULL, 0, &value), 0);
+        ck_assert_uint_eq(value, 0);
+        close(in[0]);
+        close(out[0]);
+        close(out[1]);
+        rig_done(&rig);
+}
+END_TEST
+
 /* Even with a packet held back a hang-up is seen. */
 START_TEST(a_hang_up_ends_it_while_it_waits)
 {
@@ -311,6 +282,7 @@ int main(void)
         tcase_add_test(tcase, a_reset_waits_too);
         tcase_add_test(tcase, logging_begins_behind_requests_in_flight);
         tcase_add_test(tcase, what_comes_behind_waits_its_turn);
+        tcase_add_test(tcase, a_state_that_comes_late_finds_all_loops_parked);
         tcase_add_test(tcase, a_hang_up_ends_it_while_it_waits);
         suite_add_tcase(suite, tcase);
         srunner_run_all(runner, CK_NORMAL);
