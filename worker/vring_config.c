@@ -211,6 +211,7 @@ static int vring_replace_kick(struct vring *vr, struct fd *fd)
         fd_close(&vr->kick);
         vr->kick = fd_take(fd);
         vr->kick_drains = drains;
+        vr->dormant = false; /* the kick that it sleeps for may have come by the old one, or will by none */
         vr->kicked = true;
         return 0;
 }
