@@ -120,6 +120,22 @@ bool inflight_begun(const struct inflight *inflight)
         return inflight->header && shared_load16(&inflight->header->version, __ATOMIC_RELAXED) != 0;
 }
 
+static_assert(offsetof(struct vu_inflight_split, version) == offsetof(struct vu_inflight_packed, version),
+              "both formats know by the same word whether they were begun");
+
+int inflight_forget(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed)
+{
+        struct vu_inflight_split SHARED *header;
+        void SHARED *part;
+        int r = inflight_part(area, index, size, packed, &part);
+
+        if (r < 0 || !part)
+                return r;
+        header = part;
+        shared_store16(&header->version, 0, __ATOMIC_RELAXED);
+        return 0;
+}
+
 void inflight_begin(struct inflight *inflight, uint16_t used_idx)
 {
         struct vu_inflight_split SHARED *header = inflight->header;

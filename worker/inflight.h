@@ -53,6 +53,9 @@ int inflight_of(const struct inflight_area *area, uint32_t index, uint32_t size,
 /* Was it ever begun? */
 bool inflight_begun(const struct inflight *inflight);
 
+/* Makes the part of one vring, of either format, as if it was never begun; nothing without an area. -EINVAL: outside. */
+int inflight_forget(const struct inflight_area *area, uint32_t index, uint32_t size, bool packed);
+
 /* Begins anew: nothing is in flight. */
 void inflight_begin(struct inflight *inflight, uint16_t used_idx);
 

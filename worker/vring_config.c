@@ -138,6 +138,8 @@ static int vring_set_up(struct vring *vr, const struct ipc_vring_start *what)
         vr->signalled_valid = false;
         vr->call_due = what->resume;
         r = vring_make_room(vr);
+        if (r == 0 && !what->resume) /* behind an IOMMU we may die before we can begin: a successor resumes */
+                r = inflight_forget(&vr->worker->area, vr->index, vr->size, packed);
         if (r == 0)
                 r = vring_attach(vr);
         return r < 0 ? r : vring_adopt_fds(vr);
