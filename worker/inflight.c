@@ -208,6 +208,16 @@ int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_
         return 0;
 }
 
+/* A batch that was published and not settled at all is in the count yet, and not in the index. */
+uint16_t inflight_ahead(const struct inflight *inflight)
+{
+        uint16_t ahead = shared_load16(&inflight->header->used_idx, __ATOMIC_RELAXED);
+
+        for (unsigned i = 0; i < inflight->size; i++)
+                ahead += shared_load8(&inflight->desc[i].inflight, __ATOMIC_RELAXED) == 1;
+        return ahead;
+}
+
 void inflight_take(struct inflight *inflight, uint16_t head)
 {
         if (!inflight->header)

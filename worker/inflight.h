@@ -65,6 +65,9 @@ void inflight_begin(struct inflight *inflight, uint16_t used_idx);
  */
 int inflight_resume(struct inflight *inflight, uint16_t used_idx, uint16_t *ret_heads, unsigned *ret_n);
 
+/* The avail index behind all that was taken, as far as one can tell without the ring. */
+uint16_t inflight_ahead(const struct inflight *inflight);
+
 /* A request was taken. */
 void inflight_take(struct inflight *inflight, uint16_t head);
 

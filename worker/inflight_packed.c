@@ -204,12 +204,22 @@ static void write_back(struct inflight_packed *track, struct packed_position use
                 shared_store8(&track->desc[at].inflight, 0, __ATOMIC_RELAXED);
 }
 
-int inflight_packed_resume(struct inflight_packed *track, bool published, uint16_t *ret_heads,
-                           struct inflight_packed_found *ret_found)
+static void list_heads(struct inflight_packed *track, const struct reading *reading, uint16_t *ret_heads)
+{
+        unsigned n = reading->found.n;
+
+        aged_sort(reading->list, n);
+        for (unsigned i = 0; i < n; i++)
+                ret_heads[i] = reading->list[i].head;
+        track->counter = n ? reading->list[n - 1].age + 1 : 0;
+}
+
+/* With the last batch, or without it; ret_heads may be NULL. */
+static int read_area(struct inflight_packed *track, bool commit, uint16_t *ret_heads,
+                     struct inflight_packed_found *ret_found)
 {
         const struct vu_inflight_packed SHARED *header = track->header;
         const union used_word word = load_used(track);
-        bool commit = published && !same(new_used(word), old_used(word));
         struct reading reading = { .track = track };
         size_t room = track->size * (sizeof(*reading.list) + sizeof(*reading.seen));
         int r = -EPROTO;
@@ -225,15 +235,35 @@ int inflight_packed_resume(struct inflight_packed *track, bool published, uint16
         r = read_entries(&reading, shared_load16(commit ? &header->free_head : &header->old_free_head,
                                                  __ATOMIC_RELAXED));
         if (r == 0) {
-                aged_sort(reading.list, reading.found.n);
-                for (unsigned i = 0; i < reading.found.n; i++)
-                        ret_heads[i] = reading.list[i].head;
-                track->counter = reading.found.n ? reading.list[reading.found.n - 1].age + 1 : 0;
-                write_back(track, reading.found.used);
+                if (ret_heads)
+                        list_heads(track, &reading, ret_heads);
                 *ret_found = reading.found;
         }
         munmap(reading.list, room);
         return r;
+}
+
+static bool has_batch(const struct inflight_packed *track)
+{
+        const union used_word word = load_used(track);
+
+        return !same(new_used(word), old_used(word));
+}
+
+int inflight_packed_resume(struct inflight_packed *track, bool published, uint16_t *ret_heads,
+                           struct inflight_packed_found *ret_found)
+{
+        int r = read_area(track, published && has_batch(track), ret_heads, ret_found);
+
+        if (r == 0)
+                write_back(track, ret_found->used);
+        return r;
+}
+
+/* Behind a batch and what is still in flight lies the same place whether it was published or not. */
+int inflight_packed_ahead(struct inflight_packed *track, struct inflight_packed_found *ret_found)
+{
+        return read_area(track, has_batch(track), NULL, ret_found);
 }
 
 static void record(struct vu_inflight_packed SHARED *header, struct vu_inflight_packed_desc SHARED *to,

@@ -59,6 +59,9 @@ int inflight_packed_look(const struct inflight_packed *track, struct packed_posi
 int inflight_packed_resume(struct inflight_packed *track, bool published, uint16_t *ret_heads,
                            struct inflight_packed_found *ret_found);
 
+/* Finds what is in flight without the ring, and as if the last batch was published; changes nothing. -EPROTO. */
+int inflight_packed_ahead(struct inflight_packed *track, struct inflight_packed_found *ret_found);
+
 /* A chain of n <= n_free descriptors was taken; its head was free_head. */
 void inflight_packed_take(struct inflight_packed *track, const struct vring_packed_desc *list, unsigned n);
 

@@ -267,9 +267,10 @@ static int on_vring_stop(struct worker *w, struct packet *packet)
 static uint64_t finish_vring_stop(struct worker *w)
 {
         struct vring *vr = &w->vring[w->link.pending.index];
-        uint64_t left = vring_state_started(vr->state) && vr->next_again < vr->n_again ? IPC_STOP_LEFT : 0;
+        bool left;
+        uint32_t base = vring_stop(vr, &left);
 
-        return vring_stop(vr) | left;
+        return base | (left ? IPC_STOP_LEFT : 0);
 }
 
 static int on_vring_enable(struct worker *w, struct packet *packet)
@@ -367,8 +368,10 @@ static int on_reset(struct worker *w, struct packet *packet)
 
 static uint64_t finish_reset(struct worker *w)
 {
+        bool left; /* nobody takes it up */
+
         for (unsigned i = 0; i < w->n_vrings; i++) {
-                vring_stop(&w->vring[i]);
+                vring_stop(&w->vring[i], &left);
                 vring_enable(&w->vring[i], false);
                 w->vring[i].kicked = false;
         }

@@ -108,6 +108,9 @@ struct vring_format {
         /* The base as SET_VRING_BASE encodes it. */
         uint32_t (*base)(const struct vring *vr);
 
+        /* The base by the in-flight area alone. False: it was never begun; else *ret_base, if it can be told. */
+        bool (*recorded)(struct vring *vr, uint32_t *ret_base);
+
         /* Fetches the next head, without consuming it. -EAGAIN: none; else malformed, *ret_fault says why. */
         int (*next)(struct vring *vr, uint16_t *ret_head, struct chain_fault *ret_fault);
 
@@ -161,8 +164,8 @@ bool vring_idle(const struct vring *vr);
 /* Ends a drain without stopping. */
 void vring_resume(struct vring *vr);
 
-/* Stops an idle vring, drops its descriptors and returns its base. */
-uint32_t vring_stop(struct vring *vr);
+/* Stops an idle vring, drops its descriptors and returns its base; *ret_left: a next start has requests to take up. */
+uint32_t vring_stop(struct vring *vr, bool *ret_left);
 
 void vring_enable(struct vring *vr, bool enabled);
 

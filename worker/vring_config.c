@@ -183,8 +183,17 @@ void vring_resume(struct vring *vr)
         vr->kicked = true;
 }
 
-uint32_t vring_stop(struct vring *vr)
+/* A successor that never saw the ring knows of its requests by the in-flight area only. */
+static bool vring_leaves(struct vring *vr)
 {
+        if (vr->positioned || !vr->start.resume)
+                return vr->next_again < vr->n_again;
+        return vr->format->recorded(vr, &vr->start.base);
+}
+
+uint32_t vring_stop(struct vring *vr, bool *ret_left)
+{
+        *ret_left = vring_state_started(vr->state) && vring_leaves(vr);
         if (vr->positioned)
                 vr->start.base = vr->format->base(vr);
         vring_clear(vr);

@@ -180,9 +180,28 @@ static int packed_position(struct vring *vr, const struct ipc_vring_start *what)
         return position_from_base(vr, what->base);
 }
 
+static uint32_t encode_base(struct packed_position avail, struct packed_position used)
+{
+        return encode(avail) | (uint32_t) encode(used) << 16;
+}
+
 static uint32_t packed_base(const struct vring *vr)
 {
-        return encode(vr->packed.avail) | (uint32_t) encode(vr->packed.used) << 16;
+        return encode_base(vr->packed.avail, vr->packed.used);
+}
+
+/* An area that contradicts itself tells no base; the next start will say so. */
+static bool packed_recorded(struct vring *vr, uint32_t *ret_base)
+{
+        struct inflight_packed *track = &vr->packed.track;
+        struct inflight_packed_found found;
+
+        if (inflight_packed_of(&vr->worker->area, vr->index, vr->size, vr->slots, track) < 0 ||
+            !inflight_packed_begun(track))
+                return false;
+        if (inflight_packed_ahead(track, &found) == 0)
+                *ret_base = encode_base(after(found.used, found.slots, vr->size), found.used);
+        return true;
 }
 
 /* Has the driver made this slot available in this lap? */
@@ -343,6 +362,7 @@ const struct vring_format vring_packed = {
         .resolve = packed_resolve,
         .position = packed_position,
         .base = packed_base,
+        .recorded = packed_recorded,
         .next = packed_next,
         .recall = packed_recall,
         .gather = packed_gather,

@@ -78,6 +78,16 @@ static uint32_t split_base(const struct vring *vr)
         return vr->next_avail;
 }
 
+static bool split_recorded(struct vring *vr, uint32_t *ret_base)
+{
+        struct inflight inflight;
+
+        if (inflight_of(&vr->worker->area, vr->index, vr->size, &inflight) < 0 || !inflight_begun(&inflight))
+                return false;
+        *ret_base = inflight_ahead(&inflight);
+        return true;
+}
+
 /* The acquire pairs with the driver's barrier between its ring entries and avail.idx. */
 static int split_look(struct vring *vr, struct chain_fault *ret_fault)
 {
@@ -204,6 +214,7 @@ const struct vring_format vring_split = {
         .resolve = split_resolve,
         .position = split_position,
         .base = split_base,
+        .recorded = split_recorded,
         .next = split_next,
         .gather = split_gather,
         .take = split_take,

@@ -143,6 +143,22 @@ static void resume_in_steps(const void *state)
         free(s.later);
 }
 
+/* A stop before the ring can be seen says how far the fetches went; of a split ring, less what is half settled. */
+static void check_recorded(struct world *world)
+{
+        struct device_side *device = device_new(world);
+        uint32_t recorded, base;
+
+        ck_assert(device->vr.format->recorded(&device->vr, &recorded));
+        ck_assert_int_eq(device_start(device, true), 0);
+        base = device->vr.format->base(&device->vr);
+        if (world->packed)
+                ck_assert_uint_eq((uint16_t) recorded, (uint16_t) base);
+        else
+                ck_assert_uint_le((uint16_t) (base - recorded), 4);
+        free(device);
+}
+
 static void dies(void *context, const void *state)
 {
         struct scenario *s = context;
@@ -152,6 +168,8 @@ static void dies(void *context, const void *state)
                 return;
         resume_and_finish(s);
         resume_in_steps(state);
+        memcpy(s->later, state, sizeof(*s->later));
+        check_recorded(s->later);
         s->deaths++;
 }
 
