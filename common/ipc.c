@@ -25,6 +25,7 @@ static const struct ipc_rule rules[] = {
         [IPC_DIRTY_LOG_FD] = { "DIRTY_LOG_FD", 0, 0,                           0, 1,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_START]  = { "VRING_START",  FIXED(struct ipc_vring_start),  0, 3,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_STOP]   = { "VRING_STOP",   FIXED(struct ipc_vring_stop),   0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
+        [IPC_VRING_FORGET] = { "VRING_FORGET", FIXED(struct ipc_vring_forget), 0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_ENABLE] = { "VRING_ENABLE", FIXED(struct ipc_vring_enable), 0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_FD]     = { "VRING_FD",     FIXED(struct ipc_vring_fd_change), 0, 1,                 IPC_SESSION_TO_WORKER, IPC_UP,           false },
         [IPC_VRING_LOG]    = { "VRING_LOG",    FIXED(struct ipc_vring_log),    0, 0,                    IPC_SESSION_TO_WORKER, IPC_UP,           false },

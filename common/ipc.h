@@ -33,6 +33,7 @@ enum ipc_type {
         IPC_DIRTY_LOG_FD,
         IPC_VRING_START,
         IPC_VRING_STOP,
+        IPC_VRING_FORGET,
         IPC_VRING_ENABLE,
         IPC_VRING_FD,
         IPC_VRING_LOG,
@@ -226,6 +227,11 @@ struct ipc_vring_start {
 struct ipc_vring_stop { /* answered when drained; ANSWER.value is the base, and perhaps IPC_STOP_LEFT */
         uint32_t index;
         uint32_t suspend; /* 1: what was taken by a predecessor and not submitted again may stay in flight */
+};
+
+struct ipc_vring_forget { /* what the in-flight area says of a vring that is not started; a start begins anew then */
+        uint32_t index;
+        uint32_t reserved;
 };
 
 struct ipc_vring_enable {

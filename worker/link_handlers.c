@@ -273,6 +273,18 @@ static uint64_t finish_vring_stop(struct worker *w)
         return base | (left ? IPC_STOP_LEFT : 0);
 }
 
+static int on_vring_forget(struct worker *w, struct packet *packet)
+{
+        const struct ipc_vring_forget *what = (const void *) packet->body;
+        const struct vring *vr = vring_at(w, what->index);
+
+        if (!vr)
+                return -EINVAL;
+        if (vring_state_started(vr->state))
+                return -EBUSY;
+        return inflight_forget(&w->area, what->index, 0, w->acked & VIRTIO_BIT(VIRTIO_F_RING_PACKED));
+}
+
 static int on_vring_enable(struct worker *w, struct packet *packet)
 {
         const struct ipc_vring_enable *what = (const void *) packet->body;
@@ -419,6 +431,7 @@ const struct link_rule link_rules[IPC_TYPES] = {
         [IPC_DIRTY_LOG_FD] = { on_dirty_log_fd, NULL },
         [IPC_VRING_START] = { on_vring_start, NULL },
         [IPC_VRING_STOP] = { on_vring_stop, finish_vring_stop },
+        [IPC_VRING_FORGET] = { on_vring_forget, NULL },
         [IPC_VRING_ENABLE] = { on_vring_enable, NULL },
         [IPC_VRING_FD] = { on_vring_fd, NULL },
         [IPC_VRING_LOG] = { on_vring_log, NULL },

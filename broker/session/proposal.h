@@ -20,6 +20,7 @@ struct proposal {
                 struct ipc_dirty_log dirty_log;
                 struct ipc_vring_start start;
                 struct ipc_vring_stop stop;
+                struct ipc_vring_forget forget;
                 struct ipc_vring_enable enable;
                 struct ipc_vring_fd_change vring_fd;
                 struct ipc_vring_log vring_log;

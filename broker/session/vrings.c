@@ -320,23 +320,47 @@ static bool is_resumed(const struct session *s, const struct ledger_vring *vring
         return vring->left || (!s->ledger.inflight.own && !vring->drained);
 }
 
-int vring_start_by(struct session *s, struct vu_msg *m, uint32_t index)
+static int propose_start(struct session *s, struct vu_msg *m, uint32_t index)
 {
         struct ledger_vring *vring = &s->ledger.vring[index];
-        int r = check_start(s, index);
         struct proposal proposal;
+        int r = inband_take_calls(s, vring);
 
-        if (r < 0)
-                return r;
-        if (!fd_has(&s->ledger.inflight.fd))
-                return inflight_own_first(s);
-        r = inband_take_calls(s, vring);
         if (r < 0)
                 return r;
         vring->broke = false;
         enter_base(vring, base_of(s, vring));
         proposal_vring_start(&proposal, vring, index, m->n_fds ? m->fd[0].num : -1, is_resumed(s, vring));
         return link_propose(s, &proposal, started);
+}
+
+static int forgotten(struct session *s, struct vu_msg *m, uint64_t value)
+{
+        (void) value;
+        return propose_start(s, m, s->link.proposal.forget.index);
+}
+
+/*
+ * What the in-flight area says of a vring that was drained goes first: if the worker dies of the start, a successor
+ * resumes, and must not go on with the life before.
+ */
+static int forget_first(struct session *s, uint32_t index)
+{
+        struct proposal proposal = { .type = IPC_VRING_FORGET, .length = sizeof(proposal.forget),
+                                     .forget = { .index = index } };
+
+        return link_propose(s, &proposal, forgotten);
+}
+
+int vring_start_by(struct session *s, struct vu_msg *m, uint32_t index)
+{
+        int r = check_start(s, index);
+
+        if (r < 0)
+                return r;
+        if (!fd_has(&s->ledger.inflight.fd))
+                return inflight_own_first(s);
+        return s->ledger.vring[index].drained ? forget_first(s, index) : propose_start(s, m, index);
 }
 
 int set_vring_kick(struct session *s, struct vu_msg *m)

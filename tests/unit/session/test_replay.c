@@ -295,6 +295,35 @@ START_TEST(a_pending_proposal_is_sent_once_more)
 }
 END_TEST
 
+/* If the worker dies of the start, a successor resumes: the life before must be out of the area by then. */
+START_TEST(a_drained_vring_is_forgotten_before_it_starts)
+{
+        struct vu_vring_state state = { .index = 1 };
+        uint64_t word = 1;
+        int fd = rig_file(0);
+        struct rig rig;
+
+        serving(&rig);
+        rig_send(&rig, VU_GET_VRING_BASE, VU_VERSION, &state, sizeof(state), NULL, 0);
+        ck_assert_int_eq(rig_reply(&rig, VU_GET_VRING_BASE, &state, sizeof(state), NULL), 8);
+        rig.silent = true;
+        rig_forget(&rig);
+        rig_send(&rig, VU_SET_VRING_KICK, VU_VERSION, &word, sizeof(word), &fd, 1);
+        ck_assert_uint_eq(((const struct ipc_vring_forget *) rig_got(&rig, IPC_VRING_FORGET))->index, 1);
+        kill_worker(&rig);
+        rig_forget(&rig);
+        rig_next_worker(&rig);
+        rig.silent = false;
+        rig_ready(&rig);
+        ck_assert_uint_eq(rig_count(&rig, IPC_VRING_FORGET), 1);
+        ck_assert_uint_eq(((const struct ipc_vring_start *) rig_got(&rig, IPC_VRING_START))->index, 1);
+        ck_assert_uint_eq(((const struct ipc_vring_start *) rig_got(&rig, IPC_VRING_START))->resume, 0);
+        ck_assert_int_eq(rig.s->ledger.vring[1].state, VRING_STARTED);
+        rig_done(&rig);
+        close(fd);
+}
+END_TEST
+
 START_TEST(a_pending_start_resumes)
 {
         struct vu_vring_addr addr = rig_addr(2);
@@ -395,7 +424,8 @@ int main(void)
                 &what_the_worker_refused_is_not_replayed,
                 &an_empty_ledger_has_none, &a_full_ledger_comes_in_the_order_of_needs, &memory_may_have_been_full,
                 &a_successor_gets_all_and_the_front_end_waits, &a_pending_proposal_is_sent_once_more,
-                &a_pending_start_resumes, &a_successor_may_die_too, &a_successor_that_offers_less_is_none,
+                &a_pending_start_resumes, &a_drained_vring_is_forgotten_before_it_starts,
+                &a_successor_may_die_too, &a_successor_that_offers_less_is_none,
                 &a_refused_replay_ends_the_session, &without_leave_a_death_is_the_end,
         };
 

@@ -6,6 +6,7 @@
 #include "rig.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -207,6 +208,38 @@ START_TEST(a_start_that_waits_has_no_past)
 }
 END_TEST
 
+static int forget(struct rig *rig, uint32_t index)
+{
+        const struct ipc_vring_forget what = { .index = index };
+
+        return rig_ask(rig, IPC_VRING_FORGET, &what, sizeof(what), NULL, 0, NULL);
+}
+
+/* The worker dies before it takes up the start at all, which its successor gets as one to resume. */
+START_TEST(a_forgotten_life_is_not_resumed)
+{
+        bool packed = _i;
+        struct rig rig;
+
+        up(&rig, packed);
+        serve(&rig, packed, 3);
+        ck_assert_int_eq(forget(&rig, 0), -EBUSY);
+        ck_assert_int_eq(forget(&rig, RIG_QUEUES), -EINVAL);
+        ck_assert_int_eq(forget(&rig, AREA_QUEUES), -EINVAL);
+        ck_assert_uint_eq(stop(&rig), base_at(packed, 3, 3));
+        reboot(&rig);
+        ck_assert_int_eq(forget(&rig, 0), 0);
+        successor(&rig, packed);
+        ck_assert_int_eq(forget(&rig, 0), 0);
+        start(&rig, fresh(packed), true);
+        tell(&rig, IPC_READ | IPC_WRITE);
+        offer(&rig, packed, 2);
+        rig_kick(&rig.ring[0]);
+        await(&rig, packed, used, 2);
+        rig_done(&rig);
+}
+END_TEST
+
 /* A successor is asked to stop the ring before it has seen it: all that it knows stands in the in-flight area. */
 START_TEST(a_stop_of_a_ring_not_seen_leaves_what_was_taken)
 {
@@ -275,6 +308,7 @@ int main(void)
 
         tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, a_start_that_waits_has_no_past, 0, 2);
+        tcase_add_loop_test(tcase, a_forgotten_life_is_not_resumed, 0, 2);
         tcase_add_loop_test(tcase, a_stop_of_a_ring_not_seen_leaves_what_was_taken, 0, 2);
         tcase_add_loop_test(tcase, a_stop_of_a_ring_never_seen_leaves_nothing, 0, 2);
         tcase_add_loop_test(tcase, another_kick_wakes_a_ring_that_sleeps, 0, 4);
