@@ -95,6 +95,21 @@ int set_vring_num(struct session *s, struct vu_msg *m)
         return 0;
 }
 
+/* Front-ends that know no upper half send none. */
+static bool is_base(const struct session *s, const struct ledger_vring *vring, uint32_t base)
+{
+        return base == vring->base || (is_packed(s) && base == (vring->base & UINT16_MAX));
+}
+
+/* What was left is of another life. In an area of its own the front-end would have to say so. */
+static void drop_left(const struct session *s, struct ledger_vring *vring)
+{
+        if (!vring->left || !s->ledger.inflight.own)
+                return;
+        vring->left = false;
+        vring->drained = true;
+}
+
 int set_vring_base(struct session *s, struct vu_msg *m)
 {
         struct ledger_vring *vring = vring_of(s, m->vring.index);
@@ -105,6 +120,8 @@ int set_vring_base(struct session *s, struct vu_msg *m)
                 return session_fail(s, -EINVAL, "vring %u: base 0x%x", m->vring.index, m->vring.num);
         if (vring->state != VRING_STOPPED)
                 return vring_stop_first(s, m->vring.index);
+        if (!is_base(s, vring, m->vring.num))
+                drop_left(s, vring);
         enter_base(vring, m->vring.num);
         return 0;
 }

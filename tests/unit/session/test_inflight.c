@@ -204,6 +204,33 @@ START_TEST(resumes_only_what_was_not_drained)
 }
 END_TEST
 
+/* What was left belongs to the base that was told with it: a guest that boots again begins elsewhere. */
+START_TEST(takes_up_what_was_left_at_its_base_only)
+{
+        struct vu_vring_state state = { .index = 0 };
+        struct rig rig;
+
+        rig_init(&rig);
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig_memory(&rig);
+        for (uint32_t again = 0; again < 2; again++) {
+                ck_assert_uint_eq(ask_start(&rig, 0, 128), 0);
+                rig.value = IPC_STOP_LEFT | 7;
+                rig_send(&rig, VU_GET_VRING_BASE, VU_VERSION, &state, sizeof(state), NULL, 0);
+                ck_assert_int_eq(rig_reply(&rig, VU_GET_VRING_BASE, &state, sizeof(state), NULL), 8);
+                ck_assert_uint_eq(state.num, 7);
+                rig.value = 0;
+                rig_tell_state(&rig, VU_SET_VRING_BASE, 0, again ? 0 : 7);
+                rig_forget(&rig);
+                ck_assert_uint_eq(resume_of_start(&rig), !again);
+                ck_assert_uint_eq(rig_count(&rig, IPC_VRING_FORGET), again);
+                rig_send(&rig, VU_GET_VRING_BASE, VU_VERSION, &state, sizeof(state), NULL, 0);
+                ck_assert_int_eq(rig_reply(&rig, VU_GET_VRING_BASE, &state, sizeof(state), NULL), 8);
+        }
+        rig_done(&rig);
+}
+END_TEST
+
 START_TEST(makes_its_own_once)
 {
         struct rig rig;
@@ -256,6 +283,7 @@ int main(void)
                 &gives_out_a_sealed_area, &judges_what_is_asked_for, &takes_an_area_that_fits,
                 &starts_no_vring_that_the_area_lacks,
                 &starts_no_packed_vring_in_an_area_for_split_ones, &resumes_only_what_was_not_drained,
+                &takes_up_what_was_left_at_its_base_only,
                 &makes_its_own_once, &gives_way_to_the_front_ends,
         };
 
