@@ -1,12 +1,14 @@
 /*
- * Descriptors that would keep the session alive for ever.
+ * Descriptors that would keep the session alive for ever: the front-end's end of its own connection, as it is or in the
+ * queue of another socket. Who held both ends would never hear the front-end leave.
  */
 #pragma once
 
-#include <stdbool.h>
-
 /*
- * Is the descriptor the front-end's end of the stream `front`? Who held both ends would never hear the front-end leave.
- * Afterwards nothing can be read from a socket `fd`; if it is that end, nothing can be written to `front` either.
+ * May a descriptor be kept beside the stream `front`, to be written to? A socket is emptied, and nothing gets into it
+ * afterwards. -ELOOP: it is the front-end's end, and `front` is dead now; -errno: who knows what is in it.
  */
-bool is_own_end(int front, int fd);
+int own_end_check(int front, int fd);
+
+/* The same for one that is to be read from: nothing can be written to a socket afterwards. -ELOOP. */
+int own_end_check_source(int front, int fd);

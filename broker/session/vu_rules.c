@@ -74,20 +74,37 @@ const struct vu_rule *vu_rule_of(uint32_t request)
         return request < VU_REQUESTS && rules[request].name ? &rules[request] : NULL;
 }
 
-/* Those that keep a descriptor without asking for a file. */
-static bool may_keep_socket(uint32_t request)
+/* Of those that keep a descriptor without asking for a file, here or in the worker. */
+static int check_end(const struct session *s, const struct vu_msg *m, int fd)
 {
-        return request == VU_SET_VRING_KICK || request == VU_SET_VRING_CALL || request == VU_SET_VRING_ERR ||
-               request == VU_SET_LOG_FD || request == VU_SET_BACKEND_REQ_FD;
+        switch (m->header.request) {
+        case VU_SET_DEVICE_STATE_FD:
+                if (m->state.direction == VU_STATE_LOAD)
+                        return own_end_check_source(s->front.num, fd);
+                return own_end_check(s->front.num, fd);
+        case VU_SET_VRING_KICK:
+        case VU_SET_VRING_CALL:
+        case VU_SET_VRING_ERR:
+        case VU_SET_LOG_FD:
+        case VU_SET_BACKEND_REQ_FD:
+                return own_end_check(s->front.num, fd);
+        default:
+                return 0;
+        }
 }
 
 static int check_ends(struct session *s, const struct vu_msg *m)
 {
-        for (unsigned i = 0; i < m->n_fds && may_keep_socket(m->header.request); i++)
-                if (is_own_end(s->front.num, m->fd[i].num)) {
+        for (unsigned i = 0; i < m->n_fds; i++) {
+                int r = check_end(s, m, m->fd[i].num);
+
+                if (r == -ELOOP) {
                         session_end_quietly(s, SESSION_FRONT_END_FAILED);
-                        return session_fail(s, -ELOOP, "descriptor %u is the connection itself", i);
+                        return session_fail(s, r, "descriptor %u is the connection itself", i);
                 }
+                if (r < 0)
+                        return session_fail(s, r, "descriptor %u: a socket that is no connected stream", i);
+        }
         return 0;
 }
 

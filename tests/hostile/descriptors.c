@@ -6,6 +6,7 @@
 #include "fuse_file.h"
 #include "lingering.h"
 #include "neighbour.h"
+#include "nesting.h"
 
 #include "array.h"
 
@@ -23,9 +24,15 @@
 #include <unistd.h>
 
 /* Each message that carries a descriptor, with this one; whether it is taken or refused is not the question. */
-static const uint32_t carriers[] = { VU_SET_MEM_TABLE,      VU_SET_LOG_BASE,    VU_SET_LOG_FD,   VU_SET_VRING_KICK,
-                                     VU_SET_VRING_CALL,     VU_SET_VRING_ERR,   VU_ADD_MEM_REG,  VU_SET_INFLIGHT_FD,
-                                     VU_SET_BACKEND_REQ_FD, VU_SET_OWNER /* may have none */ };
+enum { STATE_SAVE = VU_SET_DEVICE_STATE_FD, STATE_LOAD = 1000 + VU_SET_DEVICE_STATE_FD };
+static const uint32_t carriers[] = { VU_SET_MEM_TABLE,  VU_SET_LOG_BASE,    VU_SET_LOG_FD,
+                                     VU_SET_VRING_KICK, VU_SET_VRING_CALL,  VU_SET_VRING_ERR,
+                                     VU_ADD_MEM_REG,    VU_SET_INFLIGHT_FD, VU_SET_BACKEND_REQ_FD,
+                                     STATE_SAVE,        STATE_LOAD,         VU_SET_OWNER /* may have none */ };
+
+/* Those whose descriptor is kept whatever it is. */
+static const uint32_t keepers[] = { VU_SET_LOG_FD,         VU_SET_VRING_KICK, VU_SET_VRING_CALL, VU_SET_VRING_ERR,
+                                    VU_SET_BACKEND_REQ_FD, STATE_SAVE,        STATE_LOAD };
 
 static void send_in(struct fe_conn *conn, uint32_t request, int fd)
 {
@@ -35,6 +42,7 @@ static void send_in(struct fe_conn *conn, uint32_t request, int fd)
         } table = { .region = { .gpa = 0, .size = 1 << 20, .uva = 0 } };
         struct vu_inflight inflight = { .size = 1 << 20, .queues = 1, .queue_size = 128 };
         struct vu_region region = { .gpa = 0, .size = 1 << 20, .uva = 0 };
+        const struct vu_device_state state = { request == STATE_LOAD ? VU_STATE_LOAD : VU_STATE_SAVE, 0 };
         const uint64_t log[2] = { 1 << 20, 0 };
         const uint64_t zero = 0;
 
@@ -50,6 +58,10 @@ static void send_in(struct fe_conn *conn, uint32_t request, int fd)
                 break;
         case VU_SET_LOG_BASE:
                 (void) fe_send_flags(conn, request, VU_VERSION, log, sizeof(log), &fd, 1);
+                break;
+        case STATE_SAVE:
+        case STATE_LOAD:
+                (void) fe_send_flags(conn, VU_SET_DEVICE_STATE_FD, VU_VERSION, &state, sizeof(state), &fd, 1);
                 break;
         case VU_SET_VRING_KICK:
         case VU_SET_VRING_CALL:
@@ -371,6 +383,24 @@ START_TEST(the_connection_in_its_own_queue)
 }
 END_TEST
 
+/* The same in the queue of another socket, which nobody will ever read. */
+START_TEST(the_connection_in_another_queue)
+{
+        RIG_WITH(rig, .neighbour = true);
+        struct neighbour n = neighbour_move_in(&rig);
+
+        for (unsigned i = 0; i < ARRAY_SIZE(keepers); i++) {
+                struct fe_conn conn = rig_connect(&rig);
+                struct fd s = nesting_of((unsigned) _i, conn.fd.num);
+
+                send_in(&conn, keepers[i], s.num);
+                fd_close(&s);
+                fe_close(&conn);
+        }
+        neighbour_ending(&rig, &n);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("descriptors");
@@ -387,6 +417,7 @@ int main(void)
         tcase_add_test(c, call_that_is_made_to_block);
         tcase_add_loop_test(c, the_connection_itself, 0, ARRAY_SIZE(carriers));
         tcase_add_test(c, the_connection_in_its_own_queue);
+        tcase_add_loop_test(c, the_connection_in_another_queue, 0, NESTINGS);
         suite_add_tcase(s, c);
         return rig_main(s);
 }
