@@ -335,7 +335,7 @@ struct ipc_limits {
         uint32_t setup_ms;     /* from the session's start until the front-end has negotiated anything */
         uint32_t handshake_ms; /* from the worker's READY to the first whole message */
         uint32_t partial_ms;   /* from the first byte of a message to its last */
-        uint32_t reply_ms;     /* for the front-end to take a reply */
+        uint32_t reply_ms;     /* for the front-end to take a reply, or to end the transfer that it asks for */
         uint32_t messages_per_s, messages_burst; /* not 0; beyond them reading rests */
         uint32_t regions;      /* of guest memory, 8..VU_MEM_SLOTS */
         uint32_t log_per_s;    /* lines; not 0 */

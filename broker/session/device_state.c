@@ -1,7 +1,11 @@
 /*
  * Transfer of the device's own state (vhost-user, "Migrating back-end state"). The worker reads or writes it; a
- * front-end that asks for the result waits for it alone.
+ * front-end that asks for the result waits for it alone. It has done its part by then, or nobody is left to do it: what
+ * would end the transfer, and the connection, may stand behind the question, where nobody reads it.
  */
+#include "device_state.h"
+
+#include "clock.h"
 #include "handlers.h"
 #include "session.h"
 
@@ -39,5 +43,11 @@ int check_device_state(struct session *s, struct vu_msg *m)
         struct proposal proposal = { .type = IPC_STATE_CHECK };
 
         (void) m;
+        s->state_since = clock_now_ns();
         return link_propose(s, &proposal, transfer_ended);
+}
+
+bool state_is_awaited(const struct session *s)
+{
+        return s->link.busy == LINK_PROPOSING && s->link.proposal.type == IPC_STATE_CHECK;
 }

@@ -5,6 +5,7 @@
 #include "session.h"
 
 #include "clock.h"
+#include "device_state.h"
 #include "handlers.h"
 #include "inband.h"
 #include "vu_rules.h"
@@ -23,7 +24,7 @@ struct deadline {
         const char *missed;
 };
 
-enum { DEADLINES = 5 };
+enum { DEADLINES = 6 };
 
 void session_init(struct session *s, struct fd broker, struct fd up)
 {
@@ -48,6 +49,7 @@ void session_init(struct session *s, struct fd broker, struct fd up)
         s->first_until = 0;
         s->setup_until = 0;
         s->partial_since = 0;
+        s->state_since = 0;
         s->features_refused = false;
         s->config_change_due = false;
         s->misses_due = false;
@@ -143,6 +145,8 @@ void session_worker_up(struct session *s)
 {
         if (s->partial_since)
                 s->partial_since = clock_now_ns();
+        if (s->state_since)
+                s->state_since = clock_now_ns();
         s->owes |= OWES_SERVING;
         pay_broker(s);
 }
@@ -253,6 +257,8 @@ static void deadlines(const struct session *s, struct deadline ret[DEADLINES])
         ret[3] = (struct deadline){ after(s->link.since, LIMIT_WORKER_MS), SESSION_WORKER_FAILED,
                                     "the worker does not take its packets" };
         ret[4] = (struct deadline){ s->setup_until, SESSION_FRONT_END_FAILED, "the front-end negotiates nothing" };
+        ret[5] = (struct deadline){ state_is_awaited(s) ? after(s->state_since, limits->reply_ms) : 0,
+                                    SESSION_FRONT_END_FAILED, "the front-end does not end its device's state" };
 }
 
 static long long next_deadline(const struct session *s, int most_ms)

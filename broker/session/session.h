@@ -54,6 +54,7 @@ struct session {
         long long setup_until;  /* when something must have been negotiated; 0: it has */
         long long first_until;  /* when the first message must have come; 0: it has */
         long long partial_since;
+        long long state_since; /* when the result of a device's state was asked for */
         bool features_refused;
         bool config_change_due;
         bool misses_due; /* the back-end channel is full: wait for it */

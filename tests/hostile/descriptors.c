@@ -401,6 +401,28 @@ START_TEST(the_connection_in_another_queue)
 }
 END_TEST
 
+/* Behind a question that waits for what stands in the same queue: the end of the pipe that a state is loaded from. */
+START_TEST(the_connection_behind_a_question)
+{
+        static const struct vu_header header = { VU_SET_VRING_CALL, VU_VERSION, 8 };
+        RIG_WITH(rig, .neighbour = true, .set = { "limits.replyms=300" });
+        struct neighbour n = neighbour_move_in(&rig);
+        struct fe_conn conn = rig_connect(&rig);
+        int ends[2];
+
+        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+        send_in(&conn, STATE_LOAD, ends[0]);
+        OK(fe_send_flags(&conn, VU_CHECK_DEVICE_STATE, VU_VERSION, NULL, 0, NULL, 0));
+        OK(fe_send_raw(&conn, &header, sizeof(header), &conn.fd.num, 1));
+        OK(fe_send_raw(&conn, &header, sizeof(header), &ends[1], 1));
+        close(ends[0]);
+        close(ends[1]);
+        fe_close(&conn);
+        OK(prog_log_wait(&rig.prog, 0, "the front-end does not end its device's state: ETIMEDOUT", FE_TIMEOUT_MS));
+        neighbour_ending(&rig, &n);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("descriptors");
@@ -418,6 +440,7 @@ int main(void)
         tcase_add_loop_test(c, the_connection_itself, 0, ARRAY_SIZE(carriers));
         tcase_add_test(c, the_connection_in_its_own_queue);
         tcase_add_loop_test(c, the_connection_in_another_queue, 0, NESTINGS);
+        tcase_add_test(c, the_connection_behind_a_question);
         suite_add_tcase(s, c);
         return rig_main(s);
 }

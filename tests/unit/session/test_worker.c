@@ -277,6 +277,43 @@ START_TEST(slow_peers_meet_their_deadlines)
 }
 END_TEST
 
+/* The time in which there is no worker does not count. */
+START_TEST(a_state_meets_its_deadline)
+{
+        struct rig rig;
+
+        rig_init(&rig);
+        rig.s->may_restart = true;
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig.silent = true;
+        rig_send(&rig, VU_CHECK_DEVICE_STATE, VU_VERSION, NULL, 0, NULL, 0);
+        rig_got(&rig, IPC_STATE_CHECK);
+        close(rig.worker);
+        rig.worker = -1;
+        rig_run(&rig);
+        rig.s->state_since = 1;
+        rig_next_worker(&rig);
+        ck_assert(!rig.s->over);
+        rig.silent = false;
+        rig_ready(&rig);
+        ck_assert(!rig.s->over);
+        ck_assert_int_gt(rig.s->state_since, 1);
+        rig_done(&rig);
+
+        rig_init(&rig);
+        rig_negotiate(&rig, RIG_PROTOCOL);
+        rig_send(&rig, VU_CHECK_DEVICE_STATE, VU_VERSION, NULL, 0, NULL, 0);
+        rig.s->state_since = 1; /* it was answered */
+        rig_run(&rig);
+        ck_assert(!rig.s->over);
+        rig.silent = true;
+        rig_send(&rig, VU_CHECK_DEVICE_STATE, VU_VERSION, NULL, 0, NULL, 0);
+        ck_assert(!rig.s->over);
+        rig.s->state_since = 1;
+        expect_timeout(&rig, SESSION_FRONT_END_FAILED, "the front-end does not end its device's state: ETIMEDOUT");
+}
+END_TEST
+
 START_TEST(replies_are_kept_until_they_are_taken)
 {
         struct vu_config config = { .size = 256 };
@@ -523,8 +560,8 @@ int main(void)
                 &it_can_send_no_descriptor, &answers_must_match, &numbers_must_be_in_range,
                 &its_lines_are_cleaned_and_limited, &the_front_end_waits_for_a_worker,
                 &hang_ups_are_seen_while_waiting, &the_broker_is_judged_too, &slow_peers_meet_their_deadlines,
-                &replies_are_kept_until_they_are_taken, &a_full_channel_to_the_worker_is_waited_for_but_not_long,
-                &a_flood_is_slowed_not_ended, &the_disk_gets_another_size,
+                &a_state_meets_its_deadline, &replies_are_kept_until_they_are_taken,
+                &a_full_channel_to_the_worker_is_waited_for_but_not_long, &a_flood_is_slowed_not_ended, &the_disk_gets_another_size,
                 &sizes_wait_for_their_turn_and_the_last_counts, &a_size_survives_the_worker,
                 &only_a_userfaultfd_goes_up, &no_userfaultfd_is_a_refusal,
         };
