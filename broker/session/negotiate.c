@@ -95,7 +95,7 @@ int set_features(struct session *s, struct vu_msg *m)
                 r = stop_disabled(s);
                 if (r)
                         return r;
-        } else if (m->u64 & BIT30 && log_all == s->ledger.log_all) {
+        } else if (m->u64 & BIT30 && log_all == s->ledger.log_all && has_iommu(s, acked) == s->ledger.iommu) {
                 /* Nothing new: front-ends say it twice, also to started vrings. */
                 return features_accepted(s, m, 0);
         }

@@ -305,12 +305,13 @@ static int wait_for(const struct session *s, struct pollfd *polls, unsigned n, i
 
 void session_step(struct session *s, int most_ms)
 {
+        bool waits = s->misses_due && backend_has_channel(s);
         struct pollfd polls[POLLS + LIMIT_QUEUES] = {
                 [FROM_BROKER] = { .fd = s->broker.num, .events = POLLIN },
                 [WORKER] = { .fd = s->link.channel.num, .events = s->link.unsent ? POLLIN | POLLOUT : POLLIN },
                 [FRONT] = { .fd = s->front.num, .events = s->out.length ? POLLOUT : may_read(s) ? POLLIN : 0 },
                 [TO_BROKER] = { .fd = s->owes ? s->up.num : -1, .events = POLLOUT },
-                [BACKEND] = { .fd = s->misses_due ? s->ledger.backend.num : -1, .events = POLLOUT },
+                [BACKEND] = { .fd = waits ? s->ledger.backend.num : -1, .events = POLLOUT },
         };
         unsigned n = inband_polls(s, polls + POLLS);
 

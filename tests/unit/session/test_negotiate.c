@@ -4,6 +4,7 @@
 #include "rig.h"
 
 #include "array.h"
+#include "clock.h"
 #include "virtio.h"
 
 #include <errno.h>
@@ -308,6 +309,36 @@ START_TEST(features_of_running_vrings_stay)
 }
 END_TEST
 
+enum { BACKEND_REQ = 1 << VU_PF_BACKEND_REQ };
+
+static void init_with_iommu(struct rig *rig)
+{
+        rig_init_early(rig);
+        rig->s->allowed.features |= VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
+        rig_ready(rig);
+        rig_tell_u64(rig, VU_SET_PROTOCOL_FEATURES, RIG_PROTOCOL);
+        rig_tell_u64(rig, VU_SET_FEATURES, VERSION_1 | BIT30 | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM));
+        ck_assert_uint_eq(((const struct ipc_features *) rig_got(rig, IPC_FEATURES))->iommu, 1);
+}
+
+/* The same features are no others only if they mean the same. */
+START_TEST(the_worker_hears_what_protocol_features_change)
+{
+        const uint64_t features = VERSION_1 | BIT30 | VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM);
+        struct rig rig;
+
+        init_with_iommu(&rig);
+        rig_forget(&rig);
+        rig_tell_u64(&rig, VU_SET_FEATURES, features);
+        ck_assert_uint_eq(rig.n_seen, 0);
+        rig_tell_u64(&rig, VU_SET_PROTOCOL_FEATURES, RIG_PROTOCOL & ~(uint64_t) BACKEND_REQ);
+        rig_tell_u64(&rig, VU_SET_FEATURES, features);
+        ck_assert_uint_eq(((const struct ipc_features *) rig_got(&rig, IPC_FEATURES))->iommu, 0);
+        ck_assert(!rig.s->ledger.iommu);
+        rig_done(&rig);
+}
+END_TEST
+
 START_TEST(protocol_features_not_offered_are_ignored)
 {
         uint64_t all = UINT64_MAX, offered;
@@ -492,14 +523,55 @@ START_TEST(takes_a_pipe_as_channel_and_never_blocks_on_it)
 }
 END_TEST
 
+static bool read_all(int channel)
+{
+        bool any = false;
+        char bytes[4096];
+
+        while (recv(channel, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                any = true;
+        return any;
+}
+
+/* Nothing comes: the session sleeps as long as it is told to, whatever it would have to say. */
+static void expect_sleep(struct rig *rig, int ms)
+{
+        long long from = clock_now_ns();
+
+        session_step(rig->s, ms);
+        ck_assert_int_ge(clock_now_ns() - from, (ms - 1) * MS_NS);
+}
+
+START_TEST(a_full_channel_is_waited_for_while_it_counts)
+{
+        struct ipc_iotlb_miss miss = { .access = IPC_READ };
+        struct rig rig;
+        int channel;
+
+        init_with_iommu(&rig);
+        tell_backend_channel(&rig, &channel);
+        for (unsigned i = 0; i < 10000 && !rig.s->misses_due; i++)
+                rig_from_worker(&rig, IPC_IOTLB_MISS, 0, &miss, sizeof(miss));
+        ck_assert(rig.s->misses_due);
+        rig_tell_u64(&rig, VU_SET_PROTOCOL_FEATURES, RIG_PROTOCOL & ~(uint64_t) BACKEND_REQ);
+        ck_assert(read_all(channel));
+        expect_sleep(&rig, 30);
+        rig_tell_u64(&rig, VU_SET_PROTOCOL_FEATURES, RIG_PROTOCOL); /* and it is the same channel */
+        ck_assert(!rig.s->misses_due && read_all(channel));
+        close(channel);
+        rig_done(&rig);
+}
+END_TEST
+
 int main(void)
 {
         static const TTest *const *const tests[] = {
                 &qemu, &qemu_net_enables_before_all, &dpdk, &user_mode_linux, &cloud_hypervisor,
                 &features_without_bit_30_enable_all, &features_not_offered_fail, &features_of_running_vrings_stay,
-                &protocol_features_not_offered_are_ignored, &policy_limits_what_is_offered,
+                &the_worker_hears_what_protocol_features_change, &protocol_features_not_offered_are_ignored, &policy_limits_what_is_offered,
                 &reset_device_keeps_the_connection, &reads_config_anywhere, &writes_config_through_the_worker,
                 &tells_config_changes, &takes_a_pipe_as_channel_and_never_blocks_on_it,
+                &a_full_channel_is_waited_for_while_it_counts,
         };
 
         return rig_main("negotiate", tests, ARRAY_SIZE(tests));
