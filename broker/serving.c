@@ -123,6 +123,7 @@ static int on_look_again(sd_event_source *source, uint64_t usec, void *context);
 static void drain(struct serving *serving)
 {
         struct pollfd fence = { .fd = serving->fence.num };
+        bool first = serving->state != SERVING_DRAINING;
 
         if (poll(&fence, 1, 0) > 0 && fence.revents & POLLHUP) {
                 become_free(serving);
@@ -131,8 +132,12 @@ static void drain(struct serving *serving)
         serving->state = SERVING_DRAINING;
         serving_timer(serving, DRAIN_LOG_US, on_drain_slow);
         if (sd_event_add_io(serving->host->event, &serving->fence_source, serving->fence.num, EPOLLHUP, on_fence,
-                            serving) < 0)
+                            serving) < 0) {
+                if (first)
+                        log_warning(&serving->log->log, "session %u: its fence cannot be watched: looked at again and again",
+                                    serving->id);
                 serving_timer(serving, AGAIN_US, on_look_again); /* no memory, no watches left: until there is */
+        }
         host_report(serving->host);
 }
 

@@ -233,7 +233,7 @@ static int open_usual(struct brokers *brokers, const glob_t *found)
 {
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < found->gl_pathc && i < BROKERS_MOST; i++) {
+        for (size_t i = 0; r == 0 && i < found->gl_pathc && brokers->n + brokers->n_mute < BROKERS_MOST; i++) {
                 const struct mute_broker *last = &brokers->mute[brokers->n_mute];
 
                 r = open_or_note(brokers, found->gl_pathv[i]);

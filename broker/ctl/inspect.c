@@ -97,24 +97,24 @@ static int add_device(struct inspection *in, struct known_device *device)
         return device->elusive ? 0 : r;
 }
 
-/* Two for each device in use, all at once: so that one can be compared with all others. */
-static int raise_descriptors(void)
+/* Two for each device in use, all at once: so that one can be compared with all others. Too few will be told. */
+static void raise_descriptors(void)
 {
         struct rlimit limit;
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return -errno;
-        limit.rlim_cur = limit.rlim_max;
-        return setrlimit(RLIMIT_NOFILE, &limit) < 0 ? -errno : 0;
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+                limit.rlim_cur = limit.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &limit);
+        }
 }
 
 static int gather(struct inspection *in)
 {
         struct brokers *brokers = in->brokers;
-        int r = raise_descriptors();
+        int r;
 
-        if (r == 0)
-                r = process_open(getpid(), &in->own);
+        raise_descriptors();
+        r = process_open(getpid(), &in->own);
         in->subject =
                 calloc(brokers->n + CONTROL_CHILDREN * brokers->n_devices + CONTROL_CHILDREN, sizeof(*in->subject));
         if (!in->subject)
