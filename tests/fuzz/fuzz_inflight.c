@@ -1,7 +1,7 @@
 /*
  * The input is an in-flight area that a front-end has written, and the ring that goes with it; the worker resumes from
  * them. It may refuse. If it does not, all that was in flight comes to an end, and the area it leaves is one from which
- * a successor resumes, with nothing in flight.
+ * a successor resumes, with nothing in flight. Or the worker has to tell a base from the area alone.
  *
  * Layout of the input: one byte of options, the area, then guest memory from address 0 as in fuzz_ring.c.
  */
@@ -12,7 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { PACKED = 1, INDIRECT = 2, ODD = 4, BEGUN = 8 }; /* options; BEGUN: the area is changes to one without faults */
+/* Options. BEGUN: the area is changes to one without faults. UNSEEN: the ring cannot be reached. */
+enum { PACKED = 1, INDIRECT = 2, ODD = 4, BEGUN = 8, UNSEEN = 16 };
 enum { RING = 16, AVAIL = RING * 16, USED = AVAIL + 64, ROOM = 2048, AREA = 32 + 32 * RING + 32 };
 
 static int start(struct fuzz_worker *fuzz, uint8_t options, bool resume)
@@ -34,7 +35,7 @@ static int start(struct fuzz_worker *fuzz, uint8_t options, bool resume)
 static bool finish(struct fuzz_worker *fuzz)
 {
         struct vring *vr = &fuzz->worker.vring[0];
-        bool broken;
+        bool broken, left;
 
         fuzz_worker_round(fuzz);
         vring_drain(vr);
@@ -42,7 +43,9 @@ static bool finish(struct fuzz_worker *fuzz)
         if (!vring_idle(vr))
                 abort();
         broken = vr->state == BROKEN;
-        vring_stop(vr);
+        vring_stop(vr, &left);
+        if (left)
+                abort();
         fuzz_worker_hear(fuzz);
         return !broken;
 }
@@ -59,6 +62,30 @@ static struct fuzz_worker *fuzz_new(void)
         return fuzz;
 }
 
+static void change_area(struct fuzz_worker *fuzz, const uint8_t *bytes)
+{
+        char *area = fuzz->worker.area.base;
+
+        for (unsigned i = 0; i < AREA; i++)
+                area[i] = (char) (area[i] ^ bytes[i]);
+}
+
+/* As a worker that resumes behind an IOMMU, and is told to stop before it has its addresses. */
+static void stop_unseen(struct fuzz_worker *fuzz, uint8_t options, const uint8_t *bytes)
+{
+        struct vring *vr = &fuzz->worker.vring[0];
+        bool left;
+
+        memset((char *) fuzz->worker.area.base, 0, AREA);
+        if (start(fuzz, options, false) < 0)
+                abort();
+        change_area(fuzz, bytes);
+        vr->positioned = false;
+        vr->start.resume = 1;
+        vring_stop(vr, &left);
+        fuzz_worker_hear(fuzz);
+}
+
 static void fill_area(struct fuzz_worker *fuzz, uint8_t options, const uint8_t *bytes)
 {
         char *area = fuzz->worker.area.base;
@@ -69,8 +96,7 @@ static void fill_area(struct fuzz_worker *fuzz, uint8_t options, const uint8_t *
                         abort();
                 finish(fuzz);
         }
-        for (unsigned i = 0; i < AREA; i++)
-                area[i] = (char) (area[i] ^ bytes[i]);
+        change_area(fuzz, bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -82,6 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size < 1 + AREA)
                 return 0;
         memset(fuzz->memory, 0, ROOM);
+        if (data[0] & UNSEEN) {
+                stop_unseen(fuzz, data[0], data + 1);
+                return 0;
+        }
         fill_area(fuzz, data[0], data + 1);
         memcpy(fuzz->memory, data + 1 + AREA, size - 1 - AREA < ROOM ? size - 1 - AREA : ROOM);
         if (start(fuzz, data[0], true) < 0 || !finish(fuzz))

@@ -173,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct input input = { data, size };
         uint8_t which = 0;
         struct fuzz_worker *fuzz;
+        bool left;
 
         take(&input, &which, 1);
         which &= 1; /* of the block device: with bounce buffers or without */
@@ -184,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (unsigned i = 0; i < REQUESTS_MOST && input.left; i++)
                 record(fuzz, &input);
         vring_drain(&fuzz->worker.vring[0]);
-        vring_stop(&fuzz->worker.vring[0]);
+        vring_stop(&fuzz->worker.vring[0], &left);
         fuzz_worker_hear(fuzz);
         return 0;
 }

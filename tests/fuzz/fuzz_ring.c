@@ -36,12 +36,15 @@ static void start(struct fuzz_worker *fuzz, uint8_t options)
 static void stop(struct fuzz_worker *fuzz)
 {
         struct vring *vr = &fuzz->worker.vring[0];
+        bool left;
 
         vring_drain(vr);
         fuzz_worker_round(fuzz);
         if (!vring_idle(vr))
                 abort();
-        vring_stop(vr);
+        vring_stop(vr, &left);
+        if (left)
+                abort();
         fuzz_worker_hear(fuzz);
 }
 
