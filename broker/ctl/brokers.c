@@ -208,17 +208,19 @@ static int open_one(struct brokers *brokers, const char *path)
 }
 
 /* One that does not answer hides no other. */
-static int open_or_note(struct brokers *brokers, const char *path)
+static int open_or_note(struct brokers *brokers, const char *path, bool usual)
 {
+        struct mute_broker *mute = &brokers->mute[brokers->n_mute];
         int r = open_one(brokers, path);
-        char *copy;
 
         if (r == 0 || r == -ENOMEM)
                 return r;
-        copy = strdup(path);
-        if (!copy)
+        if (usual && (r == -ECONNREFUSED || r == -ENOENT))
+                return 0; /* a socket that a broker left behind is nobody's */
+        *mute = (struct mute_broker){ strdup(path), r };
+        if (!mute->path)
                 return -ENOMEM;
-        brokers->mute[brokers->n_mute++] = (struct mute_broker){ copy, r };
+        brokers->n_mute++;
         return 0;
 }
 
@@ -228,19 +230,12 @@ static void usual(glob_t *found)
                 glob(usual_places[i], GLOB_NOSORT | (i ? GLOB_APPEND : 0), NULL, found);
 }
 
-/* A socket that a broker left behind is nobody's. */
 static int open_usual(struct brokers *brokers, const glob_t *found)
 {
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < found->gl_pathc && brokers->n + brokers->n_mute < BROKERS_MOST; i++) {
-                const struct mute_broker *last = &brokers->mute[brokers->n_mute];
-
-                r = open_or_note(brokers, found->gl_pathv[i]);
-                if (r == 0 && last < &brokers->mute[brokers->n_mute] &&
-                    (last->error == -ECONNREFUSED || last->error == -ENOENT))
-                        free(brokers->mute[--brokers->n_mute].path);
-        }
+        for (size_t i = 0; r == 0 && i < found->gl_pathc && brokers->n + brokers->n_mute < BROKERS_MOST; i++)
+                r = open_or_note(brokers, found->gl_pathv[i], true);
         return r == 0 && brokers->n + brokers->n_mute == 0 ? -ENOENT : r;
 }
 
@@ -261,7 +256,7 @@ int brokers_open(const char *path, struct brokers *ret_brokers)
         if (!ret_brokers->broker || !ret_brokers->mute)
                 r = -ENOMEM;
         else
-                r = path ? open_or_note(ret_brokers, path) : open_usual(ret_brokers, &found);
+                r = path ? open_or_note(ret_brokers, path, false) : open_usual(ret_brokers, &found);
         if (!path)
                 globfree(&found);
         return r;

@@ -81,7 +81,7 @@ static int check_end(const struct session *s, const struct vu_msg *m, int fd)
         case VU_SET_DEVICE_STATE_FD:
                 if (m->state.direction == VU_STATE_LOAD)
                         return own_end_check_source(s->front.num, fd);
-                return own_end_check(s->front.num, fd);
+                __attribute__((fallthrough));
         case VU_SET_VRING_KICK:
         case VU_SET_VRING_CALL:
         case VU_SET_VRING_ERR:

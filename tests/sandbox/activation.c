@@ -261,21 +261,30 @@ START_TEST(the_end_of_its_terminal_is_its_own)
 }
 END_TEST
 
-/* The broker serves the one connection it was given, and ends with it. */
-START_TEST(fd_may_be_a_connection)
+/* With --fd= of a connection to the caller; set: SECTION.KEY=VALUE, or NULL. */
+static struct fe_conn start_on_connection(struct stand *s, char *set)
 {
-        struct stand s = stand_make();
         char fd[32];
-        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", fd, "--blk-file", s.disk[1], NULL };
-        struct fe_device device;
-        int pair[2], status = 1;
+        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", fd, "--blk-file", s->disk[1], set ? "--set" : NULL,
+                         set, NULL };
+        int pair[2];
 
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
         ck_assert_int_eq(fcntl(pair[1], F_SETFD, 0), 0);
         snprintf(fd, sizeof(fd), "--fd=%d", pair[1]);
-        OK(prog_start(argv, &s.prog));
+        OK(prog_start(argv, &s->prog));
         close(pair[1]);
-        OK(fe_device_start_on(fe_adopt((struct fd){ pair[0] }), NULL, &device));
+        return fe_adopt((struct fd){ pair[0] });
+}
+
+/* The broker serves the one connection it was given, and ends with it. */
+START_TEST(fd_may_be_a_connection)
+{
+        struct stand s = stand_make();
+        struct fe_device device;
+        int status = 1;
+
+        OK(fe_device_start_on(start_on_connection(&s, NULL), NULL, &device));
         OK(fe_device_stop(&device));
         OK(prog_end(&s.prog, FE_TIMEOUT_MS, &status));
         ck_assert_int_eq(status, 0);
@@ -288,20 +297,13 @@ END_TEST
 START_TEST(fd_may_be_a_connection_of_somebody_else)
 {
         struct stand s = stand_make();
-        char fd[32];
-        char *argv[] = { getenv("VHOST_BROKER"), "--type=block", fd, "--blk-file", s.disk[1],
-                         "--set", "Device.AllowUser=54321", NULL };
-        int pair[2], status = 0;
+        struct fe_conn conn = start_on_connection(&s, (char[]){ "Device.AllowUser=54321" });
+        int status = 0;
 
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-        ck_assert_int_eq(fcntl(pair[1], F_SETFD, 0), 0);
-        snprintf(fd, sizeof(fd), "--fd=%d", pair[1]);
-        OK(prog_start(argv, &s.prog));
-        close(pair[1]);
         OK(prog_end(&s.prog, RIG_START_MS, &status));
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
         OK(prog_log_wait(&s.prog, 0, "connection refused: uid", 0));
-        close(pair[0]);
+        fe_close(&conn);
         prog_done(&s.prog);
         stand_drop(&s);
 }
